@@ -1,0 +1,66 @@
+// A connected TCP or unix stream. Reading is switched on and off; writing is tried at once, and what the socket does not
+// take is queued and reported when it has gone.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "net/closable.h"
+#include "net/loop.h"
+
+namespace ssequel::net {
+
+class StreamListener {
+ public:
+  virtual ~StreamListener() = default;
+  // bytes: valid during the call. After any of these calls the stream may be gone: look again before touching it.
+  virtual void on_read(std::string_view bytes) = 0;
+  virtual void on_eof() = 0;                 // The peer will send no more; writing is still possible.
+  virtual void on_drained() = 0;             // All that was queued has been handed to the kernel.
+  virtual void on_broken(const Error& error) = 0;  // Reset, timeout ... The stream is of no use any more; drop it.
+};
+
+// Loop's thread only. Owned<Stream>: dropping it closes the connection with FIN after what the kernel has, but what is
+// still queued here is lost.
+class Stream : public Closable {
+ public:
+  virtual void set_listener(StreamListener& listener) = 0;  // Replaces; must outlive the stream or be replaced.
+  virtual void start_reading() = 0;  // Idempotent.
+  virtual void stop_reading() = 0;
+  [[nodiscard]] virtual bool is_reading() const = 0;
+
+  // Writes without queueing: how many bytes the kernel took, 0 if it takes none now or something is queued. An error is
+  // PeerGone and also means that on_broken() will not follow: the caller has the news.
+  virtual Result<std::size_t> try_write(std::span<const std::string_view> pieces) = 0;
+  // Tries at once, queues a copy of the rest. True if everything went out at once; else on_drained() follows. Errors
+  // come as on_broken() in a later turn.
+  virtual bool write(std::span<const std::string_view> pieces) = 0;
+  bool write(std::string_view piece) { return write(std::span(&piece, 1)); }
+  // Queues the pieces without a copy; `keep` holds their memory until they are written. on_drained() follows.
+  virtual void write_shared(std::span<const std::string_view> pieces, std::shared_ptr<const void> keep) = 0;
+  [[nodiscard]] virtual std::size_t queued_bytes() const = 0;
+  [[nodiscard]] bool is_blocked() const { return queued_bytes() != 0; }
+
+  // FIN after everything queued; reading goes on. Nothing may be written afterwards.
+  virtual void shutdown() = 0;
+  // The next close sends RST instead of FIN (SO_LINGER 0): the peer can tell that something broke off.
+  virtual void reset_on_close() = 0;
+  // How long the kernel may wait for acknowledgements of sent data (TCP_USER_TIMEOUT); 0 = its default. No-op on unix.
+  virtual void set_user_timeout(Millis timeout) = 0;
+
+  // Takes the descriptor off this loop (for another loop's adopt()); the stream is closed afterwards without touching
+  // the connection. Nothing may be queued. -1 on failure.
+  [[nodiscard]] virtual int detach() = 0;
+
+  // Without port; empty for unix sockets.
+  [[nodiscard]] virtual std::string peer_address() const = 0;
+
+  // A stream on this loop from a descriptor that detach() gave.
+  [[nodiscard]] static Result<Owned<Stream>> adopt(Loop& loop, int descriptor, bool is_unix);
+};
+
+}  // namespace ssequel::net

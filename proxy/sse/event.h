@@ -1,0 +1,30 @@
+// What an event stream yields, as views into the parser's input or buffer: valid during the callback only.
+// WHATWG HTML §9.2.6 (interpreting an event stream).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace ssequel::sse {
+
+struct Event {
+  // The event's own lines in their order, each ended by one LF, whatever the stream used; without `id` and `retry`
+  // fields and without comments. Holds at least one `data` field. Never empty.
+  std::string_view lines;
+  // The value of this block's last valid `id` field: nullopt if it had none, empty if it said so.
+  std::optional<std::string_view> id;
+  // The stream's last event ID string once this event is dispatched (sticky over events without an id).
+  std::string_view last_event_id;
+  // As received, line ends and the closing empty line included.
+  std::uint64_t received_bytes = 0;
+};
+
+// A block over the limit that would have been dispatched. Its bytes are gone; its id is known if it came whole.
+struct OversizedEvent {
+  std::optional<std::string_view> id;
+  std::string_view last_event_id;
+  std::uint64_t received_bytes = 0;
+};
+
+}  // namespace ssequel::sse
