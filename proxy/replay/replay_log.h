@@ -1,0 +1,164 @@
+// The log of one channel: an append-only sequence of immutable frames in shared segments, an index from ids to places,
+// bounds by events, bytes and age, the response head, and how the stream ended. Whole in memory, with every journal.
+//
+//     floor          first                     published       appended
+//       |              |                           |               |
+//   ... [evicted]      [ window: what can be read ][ not committed ]
+//
+// *logged-first*: readers see entries below published() only; a journal moves it (memory: at once).
+// *immutable*: bytes below it never change. *monotonic*: numbers rise.
+//
+// Threads: one writer (the channel's loop) calls the functions marked W. All others may be called from any thread.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <limits>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/clock.h"
+#include "replay/event_id.h"
+#include "replay/segment.h"
+
+namespace ssequel::replay {
+
+struct Bounds {
+  std::uint64_t events = 1000;             // 0: any number.
+  std::uint64_t bytes = 16 * 1024 * 1024;  // Frames with their framing.
+  Millis age = Millis(3'600'000);
+  friend bool operator==(const Bounds&, const Bounds&) = default;
+};
+
+// Consecutive entries that are consecutive bytes. The segment keeps them readable.
+struct Run {
+  std::string_view bytes;
+  Place first = 0;
+  Place end = 0;
+  std::shared_ptr<const Segment> segment;
+};
+
+// How one upstream response ended, between two places.
+struct End {
+  Place at = 0;  // Behind entry at - 1.
+  bool is_clean = true;
+};
+
+// What an id is to a log.
+struct Found {
+  enum class Kind {
+    Entry,    // Of the entry at `place`, in the window.
+    Floor,    // Of the last entry that left the window, or the log's base.
+    Evicted,  // Given by this log, older than the floor.
+    Ahead,    // Greater than every id given.
+    Never     // None of ours.
+  } kind = Kind::Never;
+  Place place = 0;
+};
+
+class ReplayLog {
+ public:
+  static constexpr Place kNoPlace = std::numeric_limits<Place>::max();
+
+  // first_number: of the first entry to come; the base is one below it.
+  ReplayLog(IdForm form, std::uint64_t first_number, const Bounds& bounds);
+  ReplayLog(const ReplayLog&) = delete;
+  ReplayLog& operator=(const ReplayLog&) = delete;
+
+  // W. Appends an entry; number must be above all earlier ones. The frame has its id in it already.
+  Place append(std::string_view frame, std::uint64_t number, std::optional<std::string_view> origin, Millis now);
+  // W. Everything below `end` is committed and may be read.
+  void publish(Place end);
+  // W. The upstream's response ended behind the last appended entry.
+  void add_end(bool is_clean);
+  // W. Lets go of entries outside the bounds, but of none at or above keep_from. How many.
+  std::size_t evict(Millis now, Place keep_from);
+  // W. Lets go of the oldest entries until at least `bytes` have gone (memory pressure). How many entries.
+  std::size_t evict_bytes(std::uint64_t bytes);
+
+  // W only, since only the writer changes it: no lock.
+  [[nodiscard]] std::uint64_t next_number() const noexcept { return next_number_; }
+  [[nodiscard]] Place appended() const noexcept { return appended_; }
+  // True if an entry of this size would push the oldest one out by events or bytes.
+  [[nodiscard]] bool is_full() const noexcept;
+
+  [[nodiscard]] Place published() const noexcept { return published_.load(std::memory_order_acquire); }
+  [[nodiscard]] Place first() const noexcept { return first_.load(std::memory_order_acquire); }
+  [[nodiscard]] std::uint64_t window_events() const noexcept { return published() - first(); }
+  [[nodiscard]] std::uint64_t window_bytes() const noexcept { return window_bytes_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::size_t memory() const;
+
+  // Up to max_runs runs of at most about max_bytes from `from` on (at least one entry), not beyond `stop`. False if
+  // `from` has left the window. Nothing to read: true and no runs.
+  bool read(Place from, Place stop, std::size_t max_runs, std::size_t max_bytes, std::vector<Run>& out) const;
+  // The end of the entry that holds byte `offset` of the run, and that entry's end as an offset in the run.
+  struct Boundary {
+    Place next;
+    std::size_t offset;
+  };
+  [[nodiscard]] Boundary boundary(const Run& run, std::size_t offset) const;
+
+  // The first end that concerns a response which began at `start` when ends_seen ends were known: one behind a later
+  // place, or at the same but added since. "An end ends a response that was there before it."
+  [[nodiscard]] std::optional<End> end_for(Place start, std::size_t ends_seen) const;
+  [[nodiscard]] std::size_t ends() const noexcept { return end_count_.load(std::memory_order_acquire); }
+  // The end that stands at the very end of the log, if nothing came after it.
+  [[nodiscard]] std::optional<End> last_end() const;
+
+  // By number; `text` must then be that entry's whole id (it may carry an origin id).
+  [[nodiscard]] Found find(std::uint64_t number, std::string_view text) const;
+  // The newest entry in the window with this origin id.
+  [[nodiscard]] std::optional<Place> find_origin(std::string_view origin) const;
+  // True if an entry in the window has an origin id that reads as a number.
+  [[nodiscard]] bool has_numeric_origin() const noexcept {
+    return numeric_origins_.load(std::memory_order_relaxed) != 0;
+  }
+  // The id text of the entry before `place`: what a reader that goes on at `place` has behind it. Empty if unknown.
+  [[nodiscard]] std::string id_before(Place place) const;
+  // Ids of the oldest and the newest entry that can be read; nullopt if there is none.
+  [[nodiscard]] std::optional<std::string> oldest_id() const;
+  [[nodiscard]] std::optional<std::string> newest_id() const;
+  // When the entry was appended; for lag and age.
+  [[nodiscard]] std::optional<Millis> time_of(Place place) const;
+
+  [[nodiscard]] const IdForm& form() const noexcept { return form_; }
+  [[nodiscard]] std::uint64_t base_number() const noexcept { return base_number_; }
+  [[nodiscard]] const Bounds& bounds() const noexcept { return bounds_; }
+
+ private:
+  [[nodiscard]] const std::shared_ptr<Segment>* segment_of(Place place) const noexcept;  // Locked.
+  void add_segment(std::uint64_t number, std::size_t frame_size, Millis now);
+  void drop_first();                                   // Locked: the oldest entry leaves the window.
+  [[nodiscard]] std::string id_at(Place place) const;  // Locked.
+
+  const IdForm form_;
+  const std::uint64_t base_number_;
+  const Bounds bounds_;
+  const std::size_t max_segment_;
+  std::uint64_t next_number_;
+  Place appended_ = 0;
+  std::atomic<Place> published_{0};
+  std::atomic<Place> first_{0};
+  std::atomic<std::uint64_t> window_bytes_{0};
+  std::atomic<std::size_t> end_count_{0};
+  std::atomic<std::uint64_t> numeric_origins_{0};
+
+  mutable std::mutex mutex_;  // Guards what follows; held for a look-up, never for I/O.
+  std::deque<std::shared_ptr<Segment>> segments_;
+  std::string floor_;  // Id of the last entry of the last dropped segment, or the base.
+  std::uint64_t floor_number_;
+  std::deque<End> end_list_;                        // The latest ones; those behind the window are forgotten.
+  std::unordered_map<std::size_t, Place> origins_;  // Hash of an origin id to its newest place.
+};
+
+// The id in a frame: its `id: ` line is the first or the last one before the empty line.
+[[nodiscard]] std::string_view id_of_frame(std::string_view frame) noexcept;
+
+}  // namespace ssequel::replay

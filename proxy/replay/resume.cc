@@ -1,0 +1,38 @@
+#include "replay/resume.h"
+
+namespace ssequel::replay {
+namespace {
+
+// Own ids below this may be mistaken for an origin's numbers; ids that began at the time of day are far above.
+constexpr std::uint64_t kSmallNumber = 1'000'000'000'000;
+
+Resume sync(sse::SyncReason reason) { return {.kind = Resume::Kind::Sync, .reason = reason}; }
+Resume suffix(Place place, bool by_origin = false) {
+  return {.kind = Resume::Kind::Suffix, .place = place, .by_origin = by_origin};
+}
+
+}  // namespace
+
+Resume resume(const ReplayLog& log, std::optional<std::string_view> last_event_id) {
+  using enum sse::SyncReason;
+  if (!last_event_id || last_event_id->size() > kMaxLastEventId) return sync(Unknown);
+  const ParsedId id = parse_id(*last_event_id);
+  const bool untagged = log.form().tag.empty();
+  Found found;
+  if (untagged ? id.kind == ParsedId::Kind::Number : id.kind == ParsedId::Kind::Tagged && id.tag == log.form().tag) {
+    found = log.find(id.number, *last_event_id);
+    const bool given = found.kind != Found::Kind::Never && found.kind != Found::Kind::Ahead;
+    if (given && untagged && log.next_number() < kSmallNumber && log.has_numeric_origin()) {
+      Resume answer = sync(Unknown);
+      answer.ambiguous = true;
+      return answer;
+    }
+    if (found.kind == Found::Kind::Entry) return suffix(found.place + 1);
+    if (found.kind == Found::Kind::Floor) return suffix(found.place);
+    if (found.kind == Found::Kind::Evicted) return sync(Window);
+  }
+  if (const auto place = log.find_origin(*last_event_id)) return suffix(*place + 1, true);
+  return sync(found.kind == Found::Kind::Ahead ? Ahead : Unknown);
+}
+
+}  // namespace ssequel::replay

@@ -1,0 +1,93 @@
+#include "replay/segment.h"
+
+#include <algorithm>
+#include <bit>
+#include <charconv>
+#include <cstring>
+
+#include "base/assert.h"
+
+namespace ssequel::replay {
+namespace {
+
+std::size_t hex_digits(std::size_t size) { return (static_cast<std::size_t>(std::bit_width(size | 1)) + 3) / 4; }
+constexpr std::size_t kMaxOrigin = 4096;  // Longer origin ids are not kept: no client can hold one.
+
+}  // namespace
+
+Segment::Segment(Place first_place, std::uint64_t first_number, std::size_t capacity, Millis opened)
+    : first_place_(first_place),
+      first_number_(first_number),
+      opened_(opened),
+      capacity_(capacity),
+      bytes_(std::make_unique_for_overwrite<char[]>(capacity)) {
+  SSEQUEL_ASSERT(capacity <= UINT32_MAX, "an offset in a segment fits 32 bits");
+}
+
+std::size_t Segment::framed_size(std::size_t frame_size) noexcept {
+  return hex_digits(frame_size) + 2 + frame_size + 2;
+}
+
+bool Segment::has_room(std::size_t frame_size) const noexcept { return framed_size(frame_size) <= capacity_ - size_; }
+
+void Segment::append(std::string_view frame, std::optional<std::string_view> origin, Millis now) {
+  SSEQUEL_ASSERT(has_room(frame.size()), "a segment is never overfilled");
+  Entry entry{static_cast<std::uint32_t>(size_),
+              static_cast<std::uint32_t>(std::clamp<std::int64_t>((now - opened_).count(), 0, UINT32_MAX)), 0};
+  if (origin && origin->size() <= kMaxOrigin) {
+    entry.origin = static_cast<std::uint32_t>(origins_.size()) + 1;
+    origins_.push_back(static_cast<char>(origin->size() & 0xff));
+    origins_.push_back(static_cast<char>(origin->size() >> 8));
+    origins_.append(*origin);
+  }
+  char* out = bytes_.get() + size_;
+  out = std::to_chars(out, out + 16, frame.size(), 16).ptr;
+  *out++ = '\r';
+  *out++ = '\n';
+  std::memcpy(out, frame.data(), frame.size());
+  out += frame.size();
+  *out++ = '\r';
+  *out++ = '\n';
+  size_ = static_cast<std::size_t>(out - bytes_.get());
+  entries_.push_back(entry);
+}
+
+std::size_t Segment::offset_of(Place place) const noexcept {
+  return place == end_place() ? size_ : entries_[place - first_place_].offset;
+}
+
+std::string_view Segment::framed(Place first, Place end) const noexcept {
+  const auto from = offset_of(first);
+  return {bytes_.get() + from, offset_of(end) - from};
+}
+
+std::string_view Segment::frame(Place place) const noexcept { return unframe(framed(place, place + 1)).frame; }
+
+Millis Segment::time_of(Place place) const noexcept { return opened_ + Millis(entries_[place - first_place_].age_ms); }
+
+std::optional<std::string_view> Segment::origin_of(Place place) const noexcept {
+  const auto at = entries_[place - first_place_].origin;
+  if (at == 0) return std::nullopt;
+  const auto* from = reinterpret_cast<const unsigned char*>(origins_.data()) + at - 1;
+  const std::size_t size = from[0] | static_cast<std::size_t>(from[1]) << 8;
+  return std::string_view(origins_).substr(at + 1, size);
+}
+
+Place Segment::place_at(std::size_t offset) const noexcept {
+  const auto next = std::upper_bound(entries_.begin(), entries_.end(), offset,
+                                     [](std::size_t value, const Entry& entry) { return value < entry.offset; });
+  return first_place_ + static_cast<Place>(next - entries_.begin()) - 1;
+}
+
+std::size_t Segment::memory() const noexcept {
+  return sizeof *this + capacity_ + entries_.capacity() * sizeof(Entry) + origins_.capacity();
+}
+
+Unframed unframe(std::string_view framed) noexcept {
+  std::size_t size = 0;
+  const auto [end, error] = std::from_chars(framed.data(), framed.data() + framed.size(), size, 16);
+  const auto header = static_cast<std::size_t>(end - framed.data()) + 2;
+  return {framed.substr(header, size), header + size + 2};
+}
+
+}  // namespace ssequel::replay

@@ -1,0 +1,53 @@
+// Where ids come from. A channel asks for one number an event, in order of arrival; some allocators answer later, and
+// the event then waits at the head of the channel's bounded arrival queue.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+
+namespace ssequel::replay {
+
+class SequencerListener {
+ public:
+  virtual ~SequencerListener() = default;
+  virtual void on_ids_ready() = 0;  // next() has something again.
+};
+
+// One log's allocator; its loop's thread only.
+class Sequencer {
+ public:
+  virtual ~Sequencer() = default;
+  // Above every earlier one and above `floor` (the log's last number). nullopt: later, and on_ids_ready() follows.
+  [[nodiscard]] virtual std::optional<std::uint64_t> next(std::uint64_t floor) = 0;
+};
+
+// `sequence`: each exactly one more than the last.
+class CountingSequencer final : public Sequencer {
+ public:
+  [[nodiscard]] std::optional<std::uint64_t> next(std::uint64_t floor) override { return floor + 1; }
+};
+
+// Where logs without a past begin, so that no id is ever given again in this process; and, as long as the clock is not
+// set back and fewer than a million events a second come on average, in any later one either. May be called from any
+// thread.
+class Beginnings {
+ public:
+  // start: auto. The time in microseconds, or two above the highest number given so far, whichever is greater.
+  [[nodiscard]] std::uint64_t begin_at_time(std::int64_t unix_micros);
+  // start: N. N for the first log of a key, later two above all numbers of the key's logs.
+  [[nodiscard]] std::uint64_t begin_at(std::uint64_t start, const std::string& key);
+  // A log has given numbers up to here. Called when a log closes and, for keys with `start: N`, with the key.
+  void given(std::uint64_t highest, const std::string& key_with_start);
+
+ private:
+  static constexpr std::size_t kMaxKeys = 100'000;
+  std::mutex mutex_;
+  std::uint64_t highest_ = 0;
+  std::map<std::string, std::uint64_t> by_key_;  // Highest number of keys with `start: N`.
+  std::uint64_t highest_forgotten_ = 0;          // Of keys that by_key_ had no room for.
+};
+
+}  // namespace ssequel::replay
