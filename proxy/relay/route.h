@@ -73,12 +73,19 @@ struct Authorize {
 };
 
 struct Identity {
-  std::vector<std::string> fields = {"Authorization",        "Proxy-Authorization", "Cookie",
-                                     "X-Api-Key",            "X-Auth-*",            "X-Forwarded-User",
-                                     "X-Forwarded-Email",    "X-Forwarded-Groups",  "X-Forwarded-Client-Cert",
-                                     "X-Amzn-Oidc-*",        "Mcp-Session-Id"};  // A trailing * matches any rest.
+  std::vector<std::string> fields = {"Authorization",
+                                     "Proxy-Authorization",
+                                     "Cookie",
+                                     "X-Api-Key",
+                                     "X-Auth-*",
+                                     "X-Forwarded-User",
+                                     "X-Forwarded-Email",
+                                     "X-Forwarded-Groups",
+                                     "X-Forwarded-Client-Cert",
+                                     "X-Amzn-Oidc-*",
+                                     "Mcp-Session-Id"};  // A trailing * matches any rest.
   std::optional<std::vector<std::string>> cookies;  // nullopt: all but well-known analytics and load balancer ones.
-  std::string authorize;  // A field of the authoriser's answer; empty: not used.
+  std::string authorize;                            // A field of the authoriser's answer; empty: not used.
   friend bool operator==(const Identity&, const Identity&) = default;
 };
 
@@ -105,7 +112,7 @@ struct Route {
   Ids ids;
   Window window;
   Millis retain = 5min;
-  Millis linger = 60s;  // kForever: forever; 0: pass the client's leaving on at once.
+  Millis linger = 60s;          // kForever: forever; 0: pass the client's leaving on at once.
   std::optional<Millis> retry;  // nullopt: auto; 0: none.
   Millis heartbeat = 15s;
   Millis upstream_idle = 0s;  // 0: never.
@@ -122,10 +129,8 @@ struct Route {
   std::vector<std::string> reattach;
   AtEnd at_end = AtEnd::Auto;
   // shared only
-  std::vector<KeyPart> key = {{KeyPart::Kind::Host, ""},
-                              {KeyPart::Kind::Path, ""},
-                              {KeyPart::Kind::Query, ""},
-                              {KeyPart::Kind::Identity, ""}};
+  std::vector<KeyPart> key = {
+      {KeyPart::Kind::Host, ""}, {KeyPart::Kind::Path, ""}, {KeyPart::Kind::Query, ""}, {KeyPart::Kind::Identity, ""}};
   std::vector<std::pair<std::string, std::string>> upstream_fields;
   StartAt start_at;
   std::vector<std::string> eager;
@@ -140,9 +145,7 @@ struct Route {
   std::uint64_t event_bytes = 1024 * 1024;
 
   // window.events, or its default: 1000 on shared routes, 0 (any number) on session routes.
-  [[nodiscard]] std::uint64_t window_events() const {
-    return window.events.value_or(mode == Mode::Session ? 0 : 1000);
-  }
+  [[nodiscard]] std::uint64_t window_events() const { return window.events.value_or(mode == Mode::Session ? 0 : 1000); }
   [[nodiscard]] bool key_has_identity() const {
     for (const auto& part : key) {
       if (part.kind == KeyPart::Kind::Identity) return true;

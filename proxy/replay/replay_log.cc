@@ -43,7 +43,7 @@ void ReplayLog::add_segment(std::uint64_t number, std::size_t frame_size, Millis
   std::size_t capacity = kFirstSegment;
   if (!segments_.empty()) capacity = std::min(max_segment_, std::bit_ceil(segments_.back()->size() + 1) * 2);
   capacity = std::max(capacity, Segment::framed_size(frame_size));
-  segments_.push_back(std::make_shared<Segment>(appended_, number, capacity, now));
+  segments_.push_back(std::make_shared<Segment>(appended_, number, appended_position_, capacity, now));
 }
 
 Place ReplayLog::append(std::string_view frame, std::uint64_t number, std::optional<std::string_view> origin,
@@ -60,6 +60,7 @@ Place ReplayLog::append(std::string_view frame, std::uint64_t number, std::optio
     if (has_number_form(*origin)) numeric_origins_.fetch_add(1, std::memory_order_relaxed);
   }
   window_bytes_.fetch_add(Segment::framed_size(frame.size()), std::memory_order_relaxed);
+  appended_position_ += Segment::framed_size(frame.size());
   next_number_ = number + 1;
   return appended_++;
 }
@@ -128,6 +129,13 @@ std::size_t ReplayLog::memory() const {
                       origins_.size() * (sizeof(std::size_t) + sizeof(Place) + 2 * sizeof(void*));
   for (const auto& segment : segments_) total += segment->memory();
   return total;
+}
+
+std::uint64_t ReplayLog::position(Place place) const {
+  const std::lock_guard lock(mutex_);
+  if (segments_.empty() || place >= appended_) return appended_position_;
+  if (place < segments_.front()->first_place()) place = segments_.front()->first_place();
+  return (*segment_of(place))->position_of(place);
 }
 
 const std::shared_ptr<Segment>* ReplayLog::segment_of(Place place) const noexcept {

@@ -86,6 +86,10 @@ class ReplayLog {
   // W only, since only the writer changes it: no lock.
   [[nodiscard]] std::uint64_t next_number() const noexcept { return next_number_; }
   [[nodiscard]] Place appended() const noexcept { return appended_; }
+  // Bytes appended since the log began, evicted ones too.
+  [[nodiscard]] std::uint64_t appended_position() const noexcept { return appended_position_; }
+  // Bytes before this place; for an evicted one that of the oldest entry still held.
+  [[nodiscard]] std::uint64_t position(Place place) const;
   // True if an entry of this size would push the oldest one out by events or bytes.
   [[nodiscard]] bool is_full() const noexcept;
 
@@ -115,7 +119,7 @@ class ReplayLog {
   // By number; `text` must then be that entry's whole id (it may carry an origin id).
   [[nodiscard]] Found find(std::uint64_t number, std::string_view text) const;
   // The newest entry in the window with this origin id.
-  [[nodiscard]] std::optional<Place> find_origin(std::string_view origin) const;
+  [[nodiscard]] std::optional<Place> find_origin(std::string_view origin) const;  // Published ones only.
   // True if an entry in the window has an origin id that reads as a number.
   [[nodiscard]] bool has_numeric_origin() const noexcept {
     return numeric_origins_.load(std::memory_order_relaxed) != 0;
@@ -144,6 +148,7 @@ class ReplayLog {
   const std::size_t max_segment_;
   std::uint64_t next_number_;
   Place appended_ = 0;
+  std::uint64_t appended_position_ = 0;
   std::atomic<Place> published_{0};
   std::atomic<Place> first_{0};
   std::atomic<std::uint64_t> window_bytes_{0};

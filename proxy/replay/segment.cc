@@ -15,9 +15,11 @@ constexpr std::size_t kMaxOrigin = 4096;  // Longer origin ids are not kept: no 
 
 }  // namespace
 
-Segment::Segment(Place first_place, std::uint64_t first_number, std::size_t capacity, Millis opened)
+Segment::Segment(Place first_place, std::uint64_t first_number, std::uint64_t start_position, std::size_t capacity,
+                 Millis opened)
     : first_place_(first_place),
       first_number_(first_number),
+      start_position_(start_position),
       opened_(opened),
       capacity_(capacity),
       bytes_(std::make_unique_for_overwrite<char[]>(capacity)) {

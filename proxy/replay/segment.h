@@ -28,7 +28,9 @@ using Place = std::uint64_t;
 
 class Segment {
  public:
-  Segment(Place first_place, std::uint64_t first_number, std::size_t capacity, Millis opened);
+  // start_position: bytes of the log before this segment, evicted ones too.
+  Segment(Place first_place, std::uint64_t first_number, std::uint64_t start_position, std::size_t capacity,
+          Millis opened);
 
   // Bytes that a frame of this size takes up with its chunk framing.
   [[nodiscard]] static std::size_t framed_size(std::size_t frame_size) noexcept;
@@ -52,6 +54,8 @@ class Segment {
   [[nodiscard]] Place place_at(std::size_t offset) const noexcept;
   [[nodiscard]] std::size_t offset_of(Place place) const noexcept;
 
+  [[nodiscard]] std::uint64_t position_of(Place place) const noexcept { return start_position_ + offset_of(place); }
+
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] const char* data() const noexcept { return bytes_.get(); }
   // What it costs, buffers and index.
@@ -65,6 +69,7 @@ class Segment {
   };
   const Place first_place_;
   const std::uint64_t first_number_;
+  const std::uint64_t start_position_;
   const Millis opened_;
   const std::size_t capacity_;
   std::size_t size_ = 0;

@@ -1,0 +1,26 @@
+// Who is asking: the request's identity fields, and the key of the channel it may share. Keys are injective: parts are
+// length-prefixed, so that no two different requests share one by the way their parts are put together.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "http/message.h"
+#include "relay/route.h"
+
+namespace ssequel::relay {
+
+// A digest of the identity fields a request has, their names and values; empty if it has none. 32 raw bytes otherwise.
+[[nodiscard]] std::string identity_of(const http::Fields& fields, const Identity& identity);
+
+// True if the field belongs to the identity (a name, or a prefix ending in *).
+[[nodiscard]] bool is_identity_field(std::string_view name, const Identity& identity) noexcept;
+// Cookies that say nothing of who is asking: analytics, load balancers, bot checks.
+[[nodiscard]] bool is_noise_cookie(std::string_view name) noexcept;
+
+// The key of a shared channel: route, mode and the parts that the route names. identity: as identity_of() gave it, or
+// what the authoriser said instead.
+[[nodiscard]] std::string channel_key(const Route& route, const http::RequestHead& head, std::string_view identity);
+
+}  // namespace ssequel::relay

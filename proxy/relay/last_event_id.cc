@@ -1,0 +1,113 @@
+#include "relay/last_event_id.h"
+
+#include <algorithm>
+
+#include "base/ascii.h"
+#include "http/serializer.h"
+
+namespace ssequel::relay {
+namespace {
+
+int hex(char c) {
+  if (ascii::is_digit(c)) return c - '0';
+  const char low = ascii::lower(c);
+  return low >= 'a' && low <= 'f' ? low - 'a' + 10 : -1;
+}
+
+// Calls use(name, value, whole) for each parameter until it returns false.
+template <class Use>
+void for_each_parameter(std::string_view query, Use use) {
+  while (!query.empty()) {
+    const auto whole = query.substr(0, query.find('&'));
+    query.remove_prefix(std::min(query.size(), whole.size() + 1));
+    const auto equals = whole.find('=');
+    const auto name = whole.substr(0, equals);
+    const auto value = equals == std::string_view::npos ? std::string_view() : whole.substr(equals + 1);
+    if (!use(name, value, whole)) return;
+  }
+}
+
+bool is_one_of(std::string_view name, const std::vector<std::string>& names) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+}  // namespace
+
+std::string percent_decode(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '%' && i + 2 < text.size() && hex(text[i + 1]) >= 0 && hex(text[i + 2]) >= 0) {
+      out.push_back(static_cast<char>(hex(text[i + 1]) * 16 + hex(text[i + 2])));
+      i += 2;
+    } else {
+      out.push_back(text[i]);
+    }
+  }
+  return out;
+}
+
+std::optional<std::string_view> query_parameter(std::string_view query, std::string_view name) {
+  std::optional<std::string_view> found;
+  for_each_parameter(query, [&](std::string_view candidate, std::string_view value, std::string_view) {
+    if (candidate != name) return true;
+    found = value;
+    return false;
+  });
+  return found;
+}
+
+std::string query_without(std::string_view query, const std::vector<std::string>& parameters) {
+  std::string out;
+  bool first = true;
+  for_each_parameter(query, [&](std::string_view name, std::string_view, std::string_view whole) {
+    if (is_one_of(name, parameters)) return true;
+    if (!first) out += '&';
+    first = false;
+    out += whole;
+    return true;
+  });
+  return out;
+}
+
+std::optional<std::string_view> cookie(std::string_view cookie_field, std::string_view name) {
+  while (!cookie_field.empty()) {
+    const auto pair = ascii::trim(cookie_field.substr(0, cookie_field.find(';')));
+    const auto equals = pair.find('=');
+    if (ascii::trim(pair.substr(0, equals)) == name) {
+      return equals == std::string_view::npos ? std::string_view() : ascii::trim(pair.substr(equals + 1));
+    }
+    const auto next = cookie_field.find(';');
+    cookie_field.remove_prefix(next == std::string_view::npos ? cookie_field.size() : next + 1);
+  }
+  return std::nullopt;
+}
+
+LastEventId last_event_id_of(const http::RequestHead& head, const std::vector<std::string>& parameters) {
+  LastEventId id;
+  std::size_t lines = 0;
+  head.fields.for_each([&](const http::Field& field) {
+    if (!ascii::equals(field.name, "Last-Event-ID")) return;
+    ++lines;
+    id.value = field.value;
+  });
+  if (lines != 0) {
+    if (lines == 1 && id.value.empty()) return {};
+    id.is_present = true;
+    id.is_readable = lines == 1;
+    if (!id.is_readable) id.value.clear();
+    return id;
+  }
+  for (const auto& name : parameters) {
+    const auto raw = query_parameter(head.query(), name);
+    if (!raw || raw->empty()) continue;
+    id.value = percent_decode(*raw);
+    id.is_present = true;
+    id.from_query = true;
+    id.is_readable = http::is_field_value(id.value);
+    if (!id.is_readable) id.value.clear();
+    return id;
+  }
+  return {};
+}
+
+}  // namespace ssequel::relay
