@@ -1,0 +1,5 @@
+// npm eventsource: the usual EventSource of Node programs.
+import { EventSource } from 'eventsource';
+import { url, watch } from './report.mjs';
+
+watch(new EventSource(url));
