@@ -38,22 +38,33 @@ class Deadline {
   Listener& listener_;
   Millis due_ = Millis::max();     // When it is to be reported.
   Millis queued_ = Millis::max();  // The time it stands in the heap with: never later than due_.
-  std::uint32_t index_ = UINT32_MAX;
+  static constexpr std::uint32_t kNotQueued = UINT32_MAX;
+  std::uint32_t index_ = kNotQueued;
 };
 
 class DeadlineQueue {
  public:
   explicit DeadlineQueue(Loop& loop);
-  // All deadlines must be gone or cancelled. Closes its timer.
+  // All deadlines must be gone or cancelled, and none being reported. Closes its timer.
   ~DeadlineQueue();
   [[nodiscard]] Loop& loop() const { return loop_; }
 
  private:
   friend class Deadline;
-  Loop& loop_;
   struct Timer;
-  Timer* timer_;  // A Closable: closed, never deleted.
-  std::vector<Deadline*> heap_;
+  void insert(Deadline& deadline);
+  void remove(Deadline& deadline);
+  void place(std::uint32_t index, Deadline* deadline);
+  void sift_up(std::uint32_t index);
+  void sift_down(std::uint32_t index);
+  void arm();
+  void fire();
+
+  Loop& loop_;
+  Timer* timer_;                  // A Closable: closed, never deleted.
+  std::vector<Deadline*> heap_;   // The least queued_ first.
+  Millis armed_ = Millis::max();  // When the timer comes; max: it is stopped.
+  bool firing_ = false;           // True exactly while deadlines are being reported.
 };
 
 }  // namespace ssequel::net

@@ -27,7 +27,7 @@ class Listener : public Closable {
   [[nodiscard]] static Result<Owned<Listener>> open(Loop& loop, const Address& address, bool reuse_port,
                                                     ListenerClient& client);
   [[nodiscard]] virtual std::uint16_t port() const = 0;  // The bound one, also where 0 was asked for.
-  virtual void pause() = 0;   // Leaves connections in the kernel's backlog.
+  virtual void pause() = 0;                              // Leaves connections in the kernel's backlog.
   virtual void resume() = 0;
 };
 

@@ -17,7 +17,9 @@ namespace ssequel::net {
 class Loop {
  public:
   Loop();
-  // The loop must have no open handles left but its own; asserts otherwise (a handle left behind is a bug).
+  // The loop must have no open handles left but its own; asserts otherwise (a handle left behind is a bug). Handles
+  // that are closing are waited for, deferred tasks still run, posted ones that did not run are dropped. A name being
+  // looked up cannot be interrupted and is waited for too.
   ~Loop();
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
@@ -26,7 +28,7 @@ class Loop {
   void run();
   // One turn without waiting; for tests. True if handles other than the loop's own are active.
   bool run_once();
-  // From the loop's thread: run() returns after this turn.
+  // From the loop's thread: run() returns after this turn; before run(), the next one returns at once.
   void stop();
 
   // From any thread: task runs on the loop's thread, in order of posting, in the next turn. Wakes it (uv_async_t).
@@ -41,8 +43,8 @@ class Loop {
   // A buffer of 64 KiB that all reads of this loop share; its content is valid during the read callback.
   static constexpr std::size_t kReadBufferBytes = 64 * 1024;
 
-  [[nodiscard]] uv_loop_s* raw() noexcept;       // For the room net only.
-  [[nodiscard]] char* read_buffer() noexcept;    // For the room net only.
+  [[nodiscard]] uv_loop_s* raw() noexcept;     // For the room net only.
+  [[nodiscard]] char* read_buffer() noexcept;  // For the room net only.
 
  private:
   struct Impl;

@@ -19,8 +19,8 @@ class SignalWatch : public Closable {
 
 class FileWatch : public Closable {
  public:
-  // on_change: the file's content may have changed (written, replaced, or a symlink on the way to it swapped); calls that
-  // come in a burst are joined into one, 100 ms after the last. Missing files are watched for too.
+  // on_change: the file's content may have changed (written, replaced, or a symlink on the way to it swapped); calls
+  // that come in a burst are joined into one, 100 ms after the last. Missing files are watched for too.
   [[nodiscard]] static Result<Owned<FileWatch>> start(Loop& loop, std::string path, std::function<void()> on_change);
 };
 

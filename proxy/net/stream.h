@@ -1,5 +1,5 @@
-// A connected TCP or unix stream. Reading is switched on and off; writing is tried at once, and what the socket does not
-// take is queued and reported when it has gone.
+// A connected TCP or unix stream. Reading is switched on and off; writing is tried at once, and what the socket does
+// not take is queued and reported when it has gone.
 #pragma once
 
 #include <cstddef>
@@ -19,30 +19,38 @@ class StreamListener {
   virtual ~StreamListener() = default;
   // bytes: valid during the call. After any of these calls the stream may be gone: look again before touching it.
   virtual void on_read(std::string_view bytes) = 0;
-  virtual void on_eof() = 0;                 // The peer will send no more; writing is still possible.
-  virtual void on_drained() = 0;             // All that was queued has been handed to the kernel.
-  virtual void on_broken(const Error& error) = 0;  // Reset, timeout ... The stream is of no use any more; drop it.
+  // The peer will send no more (FIN; a reset is on_broken, also where both come with the last bytes). Writing is still
+  // possible; that the peer is gone for good shows only there from now on.
+  virtual void on_eof() = 0;
+  // All that was queued has been handed to the kernel. Never from inside a write, once for all that was queued.
+  virtual void on_drained() = 0;
+  // Reset, timeout, a failed write. Once, and the last call: the stream is of no use any more, drop it. Where reading
+  // is on, what had arrived before is delivered first: an answer that came while our write failed is not lost.
+  virtual void on_broken(const Error& error) = 0;
 };
 
 // Loop's thread only. Owned<Stream>: dropping it closes the connection with FIN after what the kernel has, but what is
-// still queued here is lost.
+// still queued here is lost. (Linux sends RST instead where received bytes were left unread.)
 class Stream : public Closable {
  public:
   virtual void set_listener(StreamListener& listener) = 0;  // Replaces; must outlive the stream or be replaced.
-  virtual void start_reading() = 0;  // Idempotent.
+  // Both idempotent. While reading is off, the peer's end or reset is not noticed either. After on_eof() and
+  // on_broken() there is nothing left to start.
+  virtual void start_reading() = 0;
   virtual void stop_reading() = 0;
   [[nodiscard]] virtual bool is_reading() const = 0;
 
   // Writes without queueing: how many bytes the kernel took, 0 if it takes none now or something is queued. An error is
-  // PeerGone and also means that on_broken() will not follow: the caller has the news.
+  // PeerGone and also means that nothing more will be heard, on_broken() neither: the caller has the news. (Where the
+  // peer may have answered already, as to a request's content, write() is the one that loses nothing.)
   virtual Result<std::size_t> try_write(std::span<const std::string_view> pieces) = 0;
-  // Tries at once, queues a copy of the rest. True if everything went out at once; else on_drained() follows. Errors
-  // come as on_broken() in a later turn.
+  // Tries at once, queues a copy of the rest. True if everything went out at once; else on_drained() follows, or
+  // on_broken(), neither of them from inside the call.
   virtual bool write(std::span<const std::string_view> pieces) = 0;
   bool write(std::string_view piece) { return write(std::span(&piece, 1)); }
   // Queues the pieces without a copy; `keep` holds their memory until they are written. on_drained() follows.
   virtual void write_shared(std::span<const std::string_view> pieces, std::shared_ptr<const void> keep) = 0;
-  [[nodiscard]] virtual std::size_t queued_bytes() const = 0;
+  [[nodiscard]] virtual std::size_t queued_bytes() const = 0;  // What the kernel has not taken yet.
   [[nodiscard]] bool is_blocked() const { return queued_bytes() != 0; }
 
   // FIN after everything queued; reading goes on. Nothing may be written afterwards.
@@ -59,7 +67,7 @@ class Stream : public Closable {
   // Without port; empty for unix sockets.
   [[nodiscard]] virtual std::string peer_address() const = 0;
 
-  // A stream on this loop from a descriptor that detach() gave.
+  // A stream on this loop from a connected descriptor, as detach() gives it. On an error it is closed.
   [[nodiscard]] static Result<Owned<Stream>> adopt(Loop& loop, int descriptor, bool is_unix);
 };
 
