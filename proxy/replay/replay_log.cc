@@ -1,7 +1,7 @@
 #include "replay/replay_log.h"
 
 #include <algorithm>
-#include <functional>
+#include <bit>
 
 #include "base/assert.h"
 
@@ -11,6 +11,11 @@ namespace {
 // Segments start small, so that a channel of three events costs under 4 KiB, and double up to this.
 constexpr std::size_t kFirstSegment = 1024;
 constexpr std::size_t kMaxSegment = 256 * 1024;
+// What libstdc++ allocates for a std::deque of pointers before anything is in it: one block and the map of blocks.
+constexpr std::size_t kDequeOverhead = 512 + 64;
+
+// Origin ids that are kept and can be looked up: not "none", which is what an empty one says.
+bool is_indexed(const std::optional<std::string_view>& origin) { return origin && !origin->empty(); }
 
 std::string spell(const IdForm& form, std::uint64_t number) {
   std::string out;
@@ -48,44 +53,64 @@ void ReplayLog::add_segment(std::uint64_t number, std::size_t frame_size, Millis
 
 Place ReplayLog::append(std::string_view frame, std::uint64_t number, std::optional<std::string_view> origin,
                         Millis now) {
-  SSEQUEL_ASSERT(number >= next_number_ && number <= kMaxNumber, "monotonic: each id is above every earlier one");
+  SSEQUEL_ASSERT(number >= next_number() && number <= kMaxNumber, "monotonic: each id is above every earlier one");
+  if (origin && origin->size() > kMaxOrigin) origin.reset();
+  const auto framed = Segment::framed_size(frame.size());
   const std::lock_guard lock(mutex_);
-  if (segments_.empty() || !segments_.back()->has_room(frame.size()) || segments_.back()->next_number() != number) {
+  if (segments_.empty() || !segments_.back()->has_room(frame.size()) || segments_.back()->next_number() != number ||
+      !segments_.back()->can_tell(now)) {
     add_segment(number, frame.size(), now);
   }
-  Segment& segment = *segments_.back();
-  segment.append(frame, origin, now);
-  if (origin && !origin->empty()) {
-    origins_.insert_or_assign(std::hash<std::string_view>()(*origin), appended_);
-    if (has_number_form(*origin)) numeric_origins_.fetch_add(1, std::memory_order_relaxed);
+  segments_.back()->append(frame, origin, now);
+  if (is_indexed(origin)) {
+    origins_.put(*origin, appended_);
+    unpublished_origin_ = std::min(unpublished_origin_, appended_);
   }
-  window_bytes_.fetch_add(Segment::framed_size(frame.size()), std::memory_order_relaxed);
-  appended_position_ += Segment::framed_size(frame.size());
-  next_number_ = number + 1;
+  window_bytes_.fetch_add(framed + (origin ? origin->size() : 0), std::memory_order_relaxed);
+  appended_position_ += framed;
+  next_number_.store(number + 1, std::memory_order_relaxed);
   return appended_++;
 }
 
 void ReplayLog::publish(Place end) {
   SSEQUEL_ASSERT(end <= appended_ && end >= published(), "the published end moves forward, up to the appended one");
+  if (unpublished_origin_ >= end) {
+    published_.store(end, std::memory_order_release);
+    return;
+  }
+  // Together, so that nobody finds an origin id whose entry cannot be read yet, nor misses one that can.
+  const std::lock_guard lock(mutex_);
+  for (Place place = unpublished_origin_; place < end; ++place) {
+    const auto origin = (*segment_of(place))->origin_of(place);
+    if (!is_indexed(origin)) continue;
+    origins_.publish(*origin, place);
+    if (has_number_form(*origin)) numeric_origins_.fetch_add(1, std::memory_order_relaxed);
+  }
+  unpublished_origin_ = end < appended_ ? end : kNoPlace;
   published_.store(end, std::memory_order_release);
 }
 
 void ReplayLog::add_end(bool is_clean) {
   const std::lock_guard lock(mutex_);
-  while (!end_list_.empty() && end_list_.front().at < first()) end_list_.pop_front();
-  end_list_.push_back({appended_, is_clean});
+  std::erase_if(end_list_, [from = first()](const ListedEnd& listed) { return listed.end.at < from; });
+  // An upstream that ends again and again without an event: whoever waits there is told of an end, if not of each.
+  const auto here = std::find_if(end_list_.begin(), end_list_.end(),
+                                 [this](const ListedEnd& listed) { return listed.end.at == appended_; });
+  if (end_list_.end() - here > static_cast<std::ptrdiff_t>(kMaxEndsAtOnePlace)) end_list_.erase(here + 1);
+  end_list_.push_back({{appended_, is_clean}, ends()});
   end_count_.fetch_add(1, std::memory_order_release);
 }
 
 void ReplayLog::drop_first() {
   const Place place = first_.load(std::memory_order_relaxed);
-  Segment& segment = *segments_.front();
-  if (const auto origin = segment.origin_of(place); origin && !origin->empty()) {
-    const auto known = origins_.find(std::hash<std::string_view>()(*origin));
-    if (known != origins_.end() && known->second == place) origins_.erase(known);
+  const Segment& segment = *segments_.front();
+  const auto origin = segment.origin_of(place);
+  if (is_indexed(origin)) {
+    origins_.drop(*origin, place);
     if (has_number_form(*origin)) numeric_origins_.fetch_sub(1, std::memory_order_relaxed);
   }
-  window_bytes_.fetch_sub(segment.framed(place, place + 1).size(), std::memory_order_relaxed);
+  window_bytes_.fetch_sub(segment.framed(place, place + 1).size() + (origin ? origin->size() : 0),
+                          std::memory_order_relaxed);
   floor_number_ = segment.number_of(place);
   first_.store(place + 1, std::memory_order_release);
   if (place + 1 == segment.end_place()) {
@@ -95,17 +120,18 @@ void ReplayLog::drop_first() {
 }
 
 std::size_t ReplayLog::evict(Millis now, Place keep_from) {
-  std::size_t dropped = 0;
+  const Place begin = first();
   const Place limit = std::min(keep_from, published());
-  for (;;) {
-    const Place place = first();
-    if (place >= limit) return dropped;
-    const bool over = (bounds_.events != 0 && appended_ - place > bounds_.events) || window_bytes() > bounds_.bytes;
-    if (!over && segments_.front()->time_of(place) + bounds_.age > now) return dropped;
-    const std::lock_guard lock(mutex_);
-    drop_first();
-    ++dropped;
-  }
+  // Only the writer changes what is read here, so a look without the lock is safe; most calls find nothing to do.
+  const auto must_go = [&](Place place) {
+    return place < limit && ((bounds_.events != 0 && appended_ - place > bounds_.events) ||
+                             window_bytes() > bounds_.bytes || now - segments_.front()->time_of(place) >= bounds_.age);
+  };
+  if (!must_go(begin)) return 0;
+  const std::lock_guard lock(mutex_);
+  Place place = begin;
+  for (; must_go(place); ++place) drop_first();
+  return place - begin;
 }
 
 std::size_t ReplayLog::evict_bytes(std::uint64_t bytes) {
@@ -125,8 +151,8 @@ bool ReplayLog::is_full() const noexcept {
 
 std::size_t ReplayLog::memory() const {
   const std::lock_guard lock(mutex_);
-  std::size_t total = sizeof *this + end_list_.size() * sizeof(End) +
-                      origins_.size() * (sizeof(std::size_t) + sizeof(Place) + 2 * sizeof(void*));
+  std::size_t total = sizeof *this + kDequeOverhead + floor_.capacity() + form_.tag.capacity() +
+                      end_list_.capacity() * sizeof(ListedEnd) + origins_.memory();
   for (const auto& segment : segments_) total += segment->memory();
   return total;
 }
@@ -152,17 +178,20 @@ bool ReplayLog::read(Place from, Place stop, std::size_t max_runs, std::size_t m
   if (from >= end) return from >= first();
   const std::lock_guard lock(mutex_);
   if (from < first()) return false;
-  for (std::size_t bytes = 0; from < end && out.size() < max_runs && bytes < max_bytes;) {
+  for (std::size_t room = max_bytes; from < end && out.size() < max_runs;) {
     const auto& segment = *segment_of(from);
-    const Segment& here = *segment;
-    Place upto = std::min(end, here.end_place());
-    auto view = here.framed(from, upto);
-    if (view.size() > max_bytes - bytes) {
-      upto = std::max(from + 1, here.place_at(here.offset_of(from) + (max_bytes - bytes)));
-      view = here.framed(from, upto);
+    Place upto = std::min(end, segment->end_place());
+    auto view = segment->framed(from, upto);
+    const bool is_cut = view.size() > room;
+    if (is_cut) {
+      upto = segment->place_at(segment->offset_of(from) + room);
+      if (upto == from && !out.empty()) break;
+      upto = std::max(upto, from + 1);
+      view = segment->framed(from, upto);
     }
     out.push_back({view, from, upto, segment});
-    bytes += view.size();
+    if (is_cut) break;
+    room -= view.size();
     from = upto;
   }
   return true;
@@ -179,10 +208,8 @@ ReplayLog::Boundary ReplayLog::boundary(const Run& run, std::size_t offset) cons
 std::optional<End> ReplayLog::end_for(Place start, std::size_t ends_seen) const {
   if (ends() == 0) return std::nullopt;
   const std::lock_guard lock(mutex_);
-  std::size_t index = ends() - end_list_.size();  // Of the first one still listed, among all there ever were.
-  for (const End& end : end_list_) {
+  for (const auto& [end, index] : end_list_) {
     if (end.at > start || (end.at == start && index >= ends_seen)) return end;
-    ++index;
   }
   return std::nullopt;
 }
@@ -190,8 +217,8 @@ std::optional<End> ReplayLog::end_for(Place start, std::size_t ends_seen) const 
 std::optional<End> ReplayLog::last_end() const {
   if (ends() == 0) return std::nullopt;
   const std::lock_guard lock(mutex_);
-  if (end_list_.empty() || end_list_.back().at != appended_) return std::nullopt;
-  return end_list_.back();
+  if (end_list_.empty() || end_list_.back().end.at != appended_) return std::nullopt;
+  return end_list_.back().end;
 }
 
 std::string ReplayLog::id_at(Place place) const {
@@ -200,18 +227,13 @@ std::string ReplayLog::id_at(Place place) const {
 }
 
 Found ReplayLog::find(std::uint64_t number, std::string_view text) const {
-  const Place end = published();
   const std::lock_guard lock(mutex_);
   const Place begin = first();
+  const Place end = published();
   if (number < base_number_) return {};
-  if (number <= floor_number_) {
-    if (number < floor_number_) return {Found::Kind::Evicted, 0};
-    // The floor's entry may still lie in the first segment.
-    const bool held = !segments_.empty() && segments_.front()->first_place() < begin;
-    const auto floor = held ? id_at(begin - 1) : floor_;
-    return floor == text ? Found{Found::Kind::Floor, begin} : Found{};
-  }
-  if (begin >= end) return {Found::Kind::Ahead, 0};
+  if (number < floor_number_) return {Found::Kind::Evicted, 0};
+  if (number == floor_number_) return id_behind(begin) == text ? Found{Found::Kind::Floor, begin} : Found{};
+  if (begin == end || number > (*segment_of(end - 1))->number_of(end - 1)) return {Found::Kind::Ahead, 0};
   // The last segment that begins at or below the number; ids inside it are dense.
   const auto next =
       std::upper_bound(segments_.begin(), segments_.end(), number,
@@ -219,25 +241,34 @@ Found ReplayLog::find(std::uint64_t number, std::string_view text) const {
   if (next == segments_.begin()) return {};
   const Segment& segment = **std::prev(next);
   const Place place = segment.first_place() + (number - segment.number_of(segment.first_place()));
-  if (place >= segment.end_place()) return {next == segments_.end() ? Found::Kind::Ahead : Found::Kind::Never, 0};
-  if (place >= end) return {Found::Kind::Ahead, 0};  // Given, but nobody can have seen it.
+  if (place >= segment.end_place()) return {};  // Between two ids.
   return id_of_frame(segment.frame(place)) == text ? Found{Found::Kind::Entry, place} : Found{};
 }
 
 std::optional<Place> ReplayLog::find_origin(std::string_view origin) const {
   const std::lock_guard lock(mutex_);
-  const auto known = origins_.find(std::hash<std::string_view>()(origin));
-  if (known == origins_.end() || known->second >= published()) return std::nullopt;
-  const auto* segment = segment_of(known->second);
-  if (!segment || (*segment)->origin_of(known->second) != origin) return std::nullopt;
-  return known->second;
+  const auto place = origins_.newest_published(origin);
+  if (!place || (*segment_of(*place))->origin_of(*place) != origin) return std::nullopt;
+  return place;
+}
+
+bool ReplayLog::has_origin(std::string_view origin) const {
+  const auto place = origins_.newest(origin);
+  return place && (*segment_of(*place))->origin_of(*place) == origin;
+}
+
+// The floor's entry may still lie in the first segment; else its id was kept.
+std::string ReplayLog::id_behind(Place begin) const {
+  const bool is_held = !segments_.empty() && segments_.front()->first_place() < begin;
+  return is_held ? id_at(begin - 1) : floor_;
 }
 
 std::string ReplayLog::id_before(Place place) const {
+  if (place == 0) return spell(form_, base_number_);
   const std::lock_guard lock(mutex_);
-  if (place == 0) return floor_;
-  if (!segments_.empty() && segments_.front()->first_place() < place) return id_at(place - 1);
-  return place == first() ? floor_ : std::string();
+  if (place > appended_) return {};
+  if (place == first()) return id_behind(place);
+  return !segments_.empty() && segments_.front()->first_place() < place ? id_at(place - 1) : std::string();
 }
 
 std::optional<std::string> ReplayLog::oldest_id() const {

@@ -21,18 +21,18 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "base/clock.h"
 #include "replay/event_id.h"
+#include "replay/origin_index.h"
 #include "replay/segment.h"
 
 namespace ssequel::replay {
 
 struct Bounds {
   std::uint64_t events = 1000;             // 0: any number.
-  std::uint64_t bytes = 16 * 1024 * 1024;  // Frames with their framing.
+  std::uint64_t bytes = 16 * 1024 * 1024;  // Frames with their framing, and the origin ids kept beside them.
   Millis age = Millis(3'600'000);
   friend bool operator==(const Bounds&, const Bounds&) = default;
 };
@@ -83,24 +83,28 @@ class ReplayLog {
   // W. Lets go of the oldest entries until at least `bytes` have gone (memory pressure). How many entries.
   std::size_t evict_bytes(std::uint64_t bytes);
 
-  // W only, since only the writer changes it: no lock.
-  [[nodiscard]] std::uint64_t next_number() const noexcept { return next_number_; }
+  // W only, since only the writer changes them: no lock.
   [[nodiscard]] Place appended() const noexcept { return appended_; }
   // Bytes appended since the log began, evicted ones too.
   [[nodiscard]] std::uint64_t appended_position() const noexcept { return appended_position_; }
   // Bytes before this place; for an evicted one that of the oldest entry still held.
   [[nodiscard]] std::uint64_t position(Place place) const;
-  // True if an entry of this size would push the oldest one out by events or bytes.
+  // True if the window has reached its bound of events or bytes: one more entry, and the oldest would have to go.
   [[nodiscard]] bool is_full() const noexcept;
 
+  // The least number that the next entry may have.
+  [[nodiscard]] std::uint64_t next_number() const noexcept { return next_number_.load(std::memory_order_relaxed); }
   [[nodiscard]] Place published() const noexcept { return published_.load(std::memory_order_acquire); }
   [[nodiscard]] Place first() const noexcept { return first_.load(std::memory_order_acquire); }
-  [[nodiscard]] std::uint64_t window_events() const noexcept { return published() - first(); }
+  [[nodiscard]] std::uint64_t window_events() const noexcept {
+    const Place from = first();  // Read before the end, which never falls behind it.
+    return published() - from;
+  }
   [[nodiscard]] std::uint64_t window_bytes() const noexcept { return window_bytes_.load(std::memory_order_relaxed); }
   [[nodiscard]] std::size_t memory() const;
 
-  // Up to max_runs runs of at most about max_bytes from `from` on (at least one entry), not beyond `stop`. False if
-  // `from` has left the window. Nothing to read: true and no runs.
+  // Up to max_runs runs of at most max_bytes together from `from` on, but at least one entry, not beyond `stop`. False
+  // if `from` has left the window. Nothing to read: true and no runs.
   bool read(Place from, Place stop, std::size_t max_runs, std::size_t max_bytes, std::vector<Run>& out) const;
   // The end of the entry that holds byte `offset` of the run, and that entry's end as an offset in the run.
   struct Boundary {
@@ -120,11 +124,14 @@ class ReplayLog {
   [[nodiscard]] Found find(std::uint64_t number, std::string_view text) const;
   // The newest entry in the window with this origin id.
   [[nodiscard]] std::optional<Place> find_origin(std::string_view origin) const;  // Published ones only.
+  // W. True if an entry, published or not, has this origin id and is not evicted.
+  [[nodiscard]] bool has_origin(std::string_view origin) const;
   // True if an entry in the window has an origin id that reads as a number.
   [[nodiscard]] bool has_numeric_origin() const noexcept {
     return numeric_origins_.load(std::memory_order_relaxed) != 0;
   }
-  // The id text of the entry before `place`: what a reader that goes on at `place` has behind it. Empty if unknown.
+  // The id text of the entry before `place`: what a reader that goes on at `place` has behind it; of place 0, the base.
+  // Empty if unknown: long evicted, or not there yet.
   [[nodiscard]] std::string id_before(Place place) const;
   // Ids of the oldest and the newest entry that can be read; nullopt if there is none.
   [[nodiscard]] std::optional<std::string> oldest_id() const;
@@ -137,18 +144,28 @@ class ReplayLog {
   [[nodiscard]] const Bounds& bounds() const noexcept { return bounds_; }
 
  private:
+  struct ListedEnd {
+    End end;
+    std::size_t index;  // Among all there ever were.
+  };
+  // At one place the first end is kept, and this many of the latest.
+  static constexpr std::size_t kMaxEndsAtOnePlace = 15;
+
   [[nodiscard]] const std::shared_ptr<Segment>* segment_of(Place place) const noexcept;  // Locked.
   void add_segment(std::uint64_t number, std::size_t frame_size, Millis now);
   void drop_first();                                   // Locked: the oldest entry leaves the window.
   [[nodiscard]] std::string id_at(Place place) const;  // Locked.
+  // Locked: of the entry before the window, which begins at `begin`.
+  [[nodiscard]] std::string id_behind(Place begin) const;
 
   const IdForm form_;
   const std::uint64_t base_number_;
   const Bounds bounds_;
   const std::size_t max_segment_;
-  std::uint64_t next_number_;
+  std::atomic<std::uint64_t> next_number_;
   Place appended_ = 0;
   std::uint64_t appended_position_ = 0;
+  Place unpublished_origin_ = kNoPlace;  // The first unpublished entry with an origin id to publish.
   std::atomic<Place> published_{0};
   std::atomic<Place> first_{0};
   std::atomic<std::uint64_t> window_bytes_{0};
@@ -159,8 +176,8 @@ class ReplayLog {
   std::deque<std::shared_ptr<Segment>> segments_;
   std::string floor_;  // Id of the last entry of the last dropped segment, or the base.
   std::uint64_t floor_number_;
-  std::deque<End> end_list_;                        // The latest ones; those behind the window are forgotten.
-  std::unordered_map<std::size_t, Place> origins_;  // Hash of an origin id to its newest place.
+  std::vector<ListedEnd> end_list_;  // Those behind the window are forgotten.
+  OriginIndex origins_;
 };
 
 // The id in a frame: its `id: ` line is the first or the last one before the empty line.

@@ -11,7 +11,6 @@ namespace ssequel::replay {
 namespace {
 
 std::size_t hex_digits(std::size_t size) { return (static_cast<std::size_t>(std::bit_width(size | 1)) + 3) / 4; }
-constexpr std::size_t kMaxOrigin = 4096;  // Longer origin ids are not kept: no client can hold one.
 
 }  // namespace
 

@@ -26,6 +26,9 @@ namespace ssequel::replay {
 // The position of an entry in its log: dense from 0, for the life of the log. Ids are made from it or kept beside it.
 using Place = std::uint64_t;
 
+// Longer origin ids are not kept: a Last-Event-ID that long is not looked at, so no client can come back with one.
+inline constexpr std::size_t kMaxOrigin = 1024;
+
 class Segment {
  public:
   // start_position: bytes of the log before this segment, evicted ones too.
@@ -35,6 +38,8 @@ class Segment {
   // Bytes that a frame of this size takes up with its chunk framing.
   [[nodiscard]] static std::size_t framed_size(std::size_t frame_size) noexcept;
   [[nodiscard]] bool has_room(std::size_t frame_size) const noexcept;
+  // False in a segment so old that the time of a new entry would not fit its index (49 days).
+  [[nodiscard]] bool can_tell(Millis now) const noexcept { return (now - opened_).count() <= UINT32_MAX; }
   // The next entry. has_room() must be true. origin: the event's own origin id.
   void append(std::string_view frame, std::optional<std::string_view> origin, Millis now);
 

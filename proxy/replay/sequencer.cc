@@ -20,10 +20,8 @@ std::uint64_t Beginnings::begin_at(std::uint64_t start, const std::string& key) 
 
 void Beginnings::given(std::uint64_t highest, const std::string& key_with_start) {
   const std::lock_guard lock(mutex_);
-  if (key_with_start.empty()) {
-    highest_ = std::max(highest_, highest);
-    return;
-  }
+  highest_ = std::max(highest_, highest);
+  if (key_with_start.empty()) return;
   const auto known = by_key_.find(key_with_start);
   if (known != by_key_.end()) {
     known->second = std::max(known->second, highest);
