@@ -16,7 +16,9 @@ struct Event {
   std::optional<std::string_view> id;
   // The stream's last event ID string once this event is dispatched (sticky over events without an id).
   std::string_view last_event_id;
-  // As received, line ends and the closing empty line included.
+  // As received, from the block's first field on, line ends and the closing empty line included. Of a CRLF that closes
+  // the block only the CR counts: the event is dispatched at the CR, whether or not an LF is going to follow. Comments
+  // before the first field do not count: heartbeats between events may go on for days without an empty line.
   std::uint64_t received_bytes = 0;
 };
 

@@ -1,8 +1,14 @@
 // text/event-stream, bytes to events: a push parser that follows WHATWG HTML §9.2.5 and §9.2.6 to the letter and gives
 // the same events however the bytes are split. It knows nothing of ids of ours.
 //
-// Memory: at most max_event_bytes (+ one read) are kept of an unfinished block. An event that lies whole in the input
-// with plain LF line ends and no line to take out is passed on as a view of the input: no copy.
+// Memory: at most max_event_bytes are kept of an unfinished block, and as much of its id. An event that lies whole in
+// the input with plain LF line ends and no line to take out of its middle is passed on as a view of the input: no copy.
+//
+// How bytes are kept:
+//
+//   block_             run_                    line_
+//   lines copied       lines still in the      the unfinished line; not empty only
+//   from earlier reads input of this feed()    between two feed() calls
 #pragma once
 
 #include <cstddef>
@@ -15,6 +21,7 @@
 
 namespace ssequel::sse {
 
+// No callback may feed, end or destroy the parser that makes it.
 class ParserListener {
  public:
   enum class Flow { Go, Pause };
@@ -40,7 +47,8 @@ class Parser {
   Parser(ParserListener& listener, std::size_t max_event_bytes);
 
   // Takes the next bytes. Returns how many were taken: all of them, unless the listener paused; feed the rest again
-  // later. Never fails: every sequence of bytes is an event stream.
+  // later. Never fails: every sequence of bytes is an event stream. Neither the split of the bytes nor a pause changes
+  // what is reported. A CR ends its line at once; the LF that may follow is then skipped.
   std::size_t feed(std::string_view bytes);
 
   // The stream ended: an unfinished block is dropped, as the standard says. The parser is then as new, but keeps the
@@ -50,14 +58,42 @@ class Parser {
   [[nodiscard]] std::string_view last_event_id() const { return last_event_id_; }
   // Before the first feed(): what a log remembers of an earlier connection.
   void set_last_event_id(std::string_view id) { last_event_id_ = id; }
-  // Bytes kept of an unfinished block.
-  [[nodiscard]] std::size_t buffered_bytes() const;
+  // Bytes kept of an unfinished block. At most max_event_bytes; twice that in a block over the limit that has a long
+  // id.
+  [[nodiscard]] std::size_t buffered_bytes() const {
+    return block_.size() + line_.size() + (has_id_ ? id_buffer_.size() : 0);
+  }
 
  private:
+  using Flow = ParserListener::Flow;
+
+  std::size_t skip_byte_order_mark(std::string_view bytes);
+  void keep_unfinished(std::string_view piece);
+  Flow end_line(std::string_view line, std::uint64_t line_bytes, bool is_view);
+  Flow end_block();
+  void count(std::uint64_t bytes);
+  void keep_line(std::string_view line, bool is_view);
+  void take_id(std::string_view value);
+  void take_retry(std::string_view value);
+  void flush_run();
+  void drop_lines();
+  void reset_block();
+
   ParserListener* listener_;
   std::size_t max_event_bytes_;
   std::string last_event_id_;
-  // The implementation adds what it needs.
+
+  std::string id_buffer_;          // The value of the block's last valid id field, while has_id_.
+  std::string block_;              // Lines to pass on that are no longer in the input, each with its LF.
+  std::string_view run_;           // Lines to pass on that still are, right behind those of block_.
+  std::string line_;               // The unfinished line; of an over-long one only what tells its field.
+  std::uint64_t line_bytes_ = 0;   // Its length, dropped bytes included.
+  std::uint64_t block_bytes_ = 0;  // Received of this block's ended lines; 0 until its first field ends.
+  unsigned bom_matched_ = 0;       // Bytes of a leading byte order mark; 3 once that is settled.
+  bool has_id_ = false;
+  bool has_data_ = false;
+  bool is_oversized_ = false;  // True exactly while the block is known to be over max_event_bytes_.
+  bool skip_lf_ = false;       // True exactly while the last byte was a CR, which ended a line.
 };
 
 }  // namespace ssequel::sse
