@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "fixture.h"
 #include "replay/resume.h"
-#include "unit/replay/fixture.h"
 
 namespace ssequel::replay {
 
@@ -107,7 +107,7 @@ struct Model {
   // `place`, and nothing more?
   [[nodiscard]] bool is_right_suffix(std::string_view text, const Resume& answer) const {
     if (answer.place < first || answer.place > published) return false;
-    if (answer.by_origin) return answer.place > first && entries.at(answer.place - 1).origin == text;
+    if (answer.by_origin) return answer.place > first && find_origin(text) == answer.place - 1;
     return id_behind(answer.place) == text;
   }
 };
