@@ -219,7 +219,7 @@ void Parser::count(std::uint64_t bytes) {
 void Parser::keep_line(std::string_view line, bool is_view) {
   if (is_oversized_) return;
   if (is_view) {
-    if (!run_.empty() && run_.data() + run_.size() == line.data()) {
+    if (run_.data() + run_.size() == line.data()) {
       run_ = {run_.data(), run_.size() + line.size() + 1};
       return;
     }
