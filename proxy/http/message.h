@@ -11,10 +11,10 @@ namespace ssequel::http {
 
 struct Framing {
   enum class Kind {
-    None,             // No content.
-    Length,           // Content-Length: `length` bytes.
-    Chunked,          // Transfer-Encoding: chunked.
-    UntilClose        // Responses only: to the end of the connection.
+    None,       // No content.
+    Length,     // Content-Length: `length` bytes.
+    Chunked,    // Transfer-Encoding: chunked.
+    UntilClose  // Responses only: to the end of the connection.
   } kind = Kind::None;
   std::uint64_t length = 0;
 };
@@ -25,11 +25,13 @@ struct RequestHead {
   int minor_version = 1;  // HTTP/1.minor: 0 or 1.
   Fields fields;
   Framing framing;
-  bool keep_alive = true;       // What the client allows (RFC 9112 §9.3).
+  bool keep_alive = true;         // What the client allows (RFC 9112 §9.3).
   bool expects_continue = false;  // Expect: 100-continue, from an HTTP/1.1 client, with content to come.
   bool is_upgrade = false;        // Connection: upgrade with an Upgrade field other than h2c.
-  std::string host;               // Host field, or the authority of an absolute-form target (RFC 9112 §3.2.2).
-  // origin-form: path and query (absolute-form with its authority taken off); "*" for OPTIONS *.
+  // Host field, or the authority of an absolute-form target, which then replaces the Host field (RFC 9112 §3.2.2): both
+  // are the same always. Empty only in HTTP/1.0 without one.
+  std::string host;
+  // origin-form: path and query (absolute-form with its authority taken off); "*" for OPTIONS *; "" for CONNECT.
   std::string origin_form;
   [[nodiscard]] std::string_view path() const;   // Raw, up to '?'.
   [[nodiscard]] std::string_view query() const;  // Raw, behind '?'; empty if none.
@@ -40,7 +42,7 @@ struct ResponseHead {
   std::string reason;  // May be empty.
   int minor_version = 1;
   Fields fields;
-  Framing framing;       // For the request it answers (HEAD, 204, 304: None).
+  Framing framing;         // For the request it answers (HEAD, 204, 304: None).
   bool keep_alive = true;  // The connection may serve another request afterwards.
 };
 

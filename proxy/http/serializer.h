@@ -20,7 +20,8 @@ void append_chunk_header(std::string& out, std::uint64_t size);
 inline constexpr std::string_view kLastChunk = "0\r\n\r\n";
 
 // A whole answer of our own with an application/problem+json content (RFC 9457): status, title, detail. With
-// Content-Length, Date-less, `Connection: close` if close. head_only: for HEAD. extra: more field lines, each with CRLF.
+// Content-Length, Date-less, `Connection: close` if close. head_only: for HEAD. extra: more field lines, each with
+// CRLF.
 [[nodiscard]] std::string problem_response(int status, std::string_view detail, bool close, bool head_only,
                                            std::string_view extra = {});
 
