@@ -14,6 +14,12 @@ constexpr std::size_t kMaxSegment = 256 * 1024;
 // What libstdc++ allocates for a std::deque of pointers before anything is in it: one block and the map of blocks.
 constexpr std::size_t kDequeOverhead = 512 + 64;
 
+// For counts that only the writer changes and others look at: a plain addition, not a locked one.
+void add(std::atomic<std::uint64_t>& count, std::uint64_t what) noexcept {
+  count.store(count.load(std::memory_order_relaxed) + what, std::memory_order_relaxed);
+}
+void subtract(std::atomic<std::uint64_t>& count, std::uint64_t what) noexcept { add(count, 0 - what); }
+
 // Origin ids that are kept and can be looked up: not "none", which is what an empty one says.
 bool is_indexed(const std::optional<std::string_view>& origin) { return origin && !origin->empty(); }
 
@@ -66,7 +72,7 @@ Place ReplayLog::append(std::string_view frame, std::uint64_t number, std::optio
     origins_.put(*origin, appended_);
     unpublished_origin_ = std::min(unpublished_origin_, appended_);
   }
-  window_bytes_.fetch_add(framed + (origin ? origin->size() : 0), std::memory_order_relaxed);
+  add(window_bytes_, framed + (origin ? origin->size() : 0));
   appended_position_ += framed;
   next_number_.store(number + 1, std::memory_order_relaxed);
   return appended_++;
@@ -84,7 +90,7 @@ void ReplayLog::publish(Place end) {
     const auto origin = (*segment_of(place))->origin_of(place);
     if (!is_indexed(origin)) continue;
     origins_.publish(*origin, place);
-    if (has_number_form(*origin)) numeric_origins_.fetch_add(1, std::memory_order_relaxed);
+    if (has_number_form(*origin)) add(numeric_origins_, 1);
   }
   unpublished_origin_ = end < appended_ ? end : kNoPlace;
   published_.store(end, std::memory_order_release);
@@ -107,10 +113,9 @@ void ReplayLog::drop_first() {
   const auto origin = segment.origin_of(place);
   if (is_indexed(origin)) {
     origins_.drop(*origin, place);
-    if (has_number_form(*origin)) numeric_origins_.fetch_sub(1, std::memory_order_relaxed);
+    if (has_number_form(*origin)) subtract(numeric_origins_, 1);
   }
-  window_bytes_.fetch_sub(segment.framed(place, place + 1).size() + (origin ? origin->size() : 0),
-                          std::memory_order_relaxed);
+  subtract(window_bytes_, segment.framed(place, place + 1).size() + (origin ? origin->size() : 0));
   floor_number_ = segment.number_of(place);
   first_.store(place + 1, std::memory_order_release);
   if (place + 1 == segment.end_place()) {
