@@ -42,7 +42,7 @@ constexpr void for_each_element(std::string_view list, Use use) {
   bool quoted = false;
   for (std::size_t i = 0; i <= list.size(); ++i) {
     if (i < list.size() && list[i] == '"') quoted = !quoted;
-    if (i < list.size() && quoted && list[i] == '\\') {
+    if (i + 1 < list.size() && quoted && list[i] == '\\') {
       ++i;
       continue;
     }
