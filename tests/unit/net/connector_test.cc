@@ -141,6 +141,22 @@ TEST_CASE("a unix socket is connected to, and a missing or overlong one fails") 
   CHECK(caller.calls() == 1);
 }
 
+TEST_CASE("an IPv6 address is connected to") {
+  RawSocket listening(socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const auto any = *net::literal_address("::1", 0);
+  if (bind(listening.descriptor(), any.get(), any.length) != 0) {
+    MESSAGE("no IPv6 here");
+    return;
+  }
+  REQUIRE(listen(listening.descriptor(), 4) == 0);
+  TestLoop test;
+  Caller caller;
+  auto attempt = net::Connect::start(test.deadlines(), tcp("::1", listening.port()), 5s, caller);
+  REQUIRE(test.run_until([&] { return caller.calls() == 1; }));
+  REQUIRE(caller.successes == 1);
+  CHECK(caller.stream->peer_address() == "::1");
+}
+
 TEST_CASE("a refused connection is PeerGone and names the address") {
   for (const std::string host : {"127.0.0.1", "localhost"}) {
     TestLoop test;

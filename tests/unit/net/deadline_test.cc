@@ -42,13 +42,18 @@ TEST_CASE("deadlines come in the order of their times, not of their setting, and
   std::vector<std::unique_ptr<Timeout>> timeouts;
   std::vector<Millis> due;
   std::vector<Millis> order;
-  for (int i = 0; i < 300; ++i) {
-    timeouts.push_back(std::make_unique<Timeout>(test));
-    const Millis after(random() % 40);
-    due.push_back(test.loop().now() + after);
-    timeouts.back()->then = [&order, &due, i] { order.push_back(due[static_cast<std::size_t>(i)]); };
-    timeouts.back()->deadline.set(after);
-  }
+  // Within one turn, so that "now" is the same for all of them.
+  test.loop().defer([&] {
+    for (int i = 0; i < 300; ++i) {
+      timeouts.push_back(std::make_unique<Timeout>(test));
+      const Millis after(random() % 40);
+      due.push_back(test.loop().now() + after);
+      timeouts.back()->then = [&order, &due, i] { order.push_back(due[static_cast<std::size_t>(i)]); };
+      timeouts.back()->deadline.set(after);
+    }
+  });
+  test.loop().run_once();
+  REQUIRE(timeouts.size() == 300);
   REQUIRE(test.run_until([&] { return order.size() == timeouts.size(); }));
   for (std::size_t i = 1; i < order.size(); ++i) CHECK(order[i - 1] <= order[i]);
   for (std::size_t i = 0; i < timeouts.size(); ++i) {

@@ -435,10 +435,12 @@ TEST_CASE("a queued write that fails is told once, whatever else was queued") {
 TEST_CASE("an answer that came before the connection broke is delivered though our write failed first") {
   Pair pair;
   pair.stream->start_reading();
-  pair.peer.send("413 already");
-  pair.peer.reset();
-  // The loop has not turned: the write fails while the answer is unread.
-  CHECK_FALSE(pair.stream->write("content"));
+  // The write fails while the answer is unread, and is reported at the end of this very turn.
+  pair.test.loop().post([&] {
+    pair.peer.send("413 already");
+    pair.peer.reset();
+    CHECK_FALSE(pair.stream->write("content"));
+  });
   REQUIRE(pair.run_until([&] { return pair.heard.broken == 1; }));
   CHECK(pair.heard.read == "413 already");
   CHECK(pair.heard.eofs == 0);
