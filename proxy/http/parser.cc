@@ -60,6 +60,9 @@ void reserve_for(Fields& fields, std::string_view input) {
   if (fields.empty()) fields.reserve(std::min(input.size(), kUsualBytes), kUsualFields);
 }
 
+// Too large to keep its memory for the next message.
+bool is_large(const Fields& fields) { return fields.bytes() > kKeptBytes || fields.size() > 4 * kUsualFields; }
+
 }  // namespace
 
 struct RequestParser::Impl : Machine {
@@ -153,7 +156,7 @@ struct RequestParser::Impl : Machine {
     if (state == State::Failed) return;
     section.reset();
     content.begin({});
-    if (head.fields.bytes() + head.target.size() > kKeptBytes) {
+    if (is_large(head.fields) || head.target.size() > kKeptBytes) {
       head = {};
     } else {
       head.method.clear();
@@ -262,7 +265,7 @@ struct ResponseParser::Impl : Machine {
     content.begin({});
     is_begun = false;
     is_until_close = false;
-    if (head.fields.bytes() > kKeptBytes) head = {};
+    if (is_large(head.fields)) head = {};
     clear_head();
     state = State::Start;
   }
