@@ -26,6 +26,7 @@ class Relay:
         self.accepted = 0
         self.cut = 0
         self.positions = []
+        self.requests = []  # What each connection sent first, up to about 4 KiB.
         self.offline = False
         self.server = None
         self.port = None
@@ -66,11 +67,13 @@ class Relay:
                 return
             up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self.target_port)
             task.writers.append(up_writer)
-            request = asyncio.create_task(self._copy(reader, up_writer))
+            request = asyncio.create_task(self._copy(reader, up_writer, self._remember()))
             try:
                 await self._answer(up_reader, writer, up_writer)
             finally:
                 request.cancel()
+        except asyncio.CancelledError:
+            end_connection(writer, True)  # The case is over; nobody waits for this task's verdict.
         except (ConnectionError, OSError):
             end_connection(writer, True)
         finally:
@@ -78,10 +81,17 @@ class Relay:
             for each in task.writers:
                 each.close()
 
+    def _remember(self):
+        """A place for the first bytes of one connection, kept in `requests`."""
+        self.requests.append(bytearray())
+        return self.requests[-1]
+
     @staticmethod
-    async def _copy(reader, writer):
+    async def _copy(reader, writer, first):
         try:
             while part := await reader.read(1 << 16):
+                if len(first) < 4096:
+                    first += part
                 writer.write(part)
                 await writer.drain()
             writer.write_eof()

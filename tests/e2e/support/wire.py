@@ -5,6 +5,7 @@ Not a client anybody should copy: it exists to send what no client library would
 
 import asyncio
 import json
+import socket
 
 from .runner import Failure
 
@@ -55,8 +56,9 @@ def request_bytes(method, target, fields=(), content=None, host="test.local", ve
 class Connection:
     """One TCP (or, with a path, Unix) connection. Every read is bounded by `timeout` seconds."""
 
-    def __init__(self, port=None, host="127.0.0.1", path=None, timeout=10.0):
+    def __init__(self, port=None, host="127.0.0.1", path=None, timeout=10.0, receive_buffer=None):
         self.address = (host, port, path)
+        self.receive_buffer = receive_buffer  # SO_RCVBUF in bytes, for a client that shall fill up early.
         self.timeout = timeout
         self.reader = None
         self.writer = None
@@ -64,16 +66,27 @@ class Connection:
 
     async def __aenter__(self):
         host, port, path = self.address
-        opening = (
-            asyncio.open_unix_connection(path, limit=1 << 22)
-            if path
-            else asyncio.open_connection(host, port, limit=1 << 22)
-        )
+        if path:
+            opening = asyncio.open_unix_connection(path, limit=1 << 22)
+        elif self.receive_buffer:
+            raw = socket.socket()
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.receive_buffer)
+            raw.connect((host, port))
+            opening = asyncio.open_connection(sock=raw, limit=1 << 22)
+        else:
+            opening = asyncio.open_connection(host, port, limit=1 << 22)
         self.reader, self.writer = await asyncio.wait_for(opening, self.timeout)
         return self
 
     async def __aexit__(self, *_):
         self.abort()
+
+    def stop_reading(self):
+        """From here on the kernel's receive buffer fills, and then the sender's."""
+        self.writer.transport.pause_reading()
+
+    def go_on_reading(self):
+        self.writer.transport.resume_reading()
 
     def abort(self):
         if self.writer is not None:
