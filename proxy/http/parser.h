@@ -37,7 +37,7 @@ enum class Step {
   Trailers,  // trailers() is complete (chunked only, and only if there were any).
   Complete,  // The message is over; the next one's bytes stay in the input. For requests that asked to upgrade, and for
              // 101 and 2xx-CONNECT responses, what is left of the input is no longer HTTP.
-  Failed  // error() says why. Nothing further is parsed on this connection.
+  Failed     // error() says why. Nothing further is parsed on this connection.
 };
 
 struct ParseError {
