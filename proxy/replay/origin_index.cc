@@ -26,7 +26,7 @@ void OriginIndex::resize(std::size_t size) {
 }
 
 void OriginIndex::put(std::string_view origin, Place place) {
-  if (4 * (used_ + 1) > 3 * slots_.size()) resize(slots_.empty() ? kFewest : 2 * slots_.size());
+  if (2 * (used_ + 1) > slots_.size()) resize(slots_.empty() ? kFewest : 2 * slots_.size());
   const auto hash = hash_of(origin);
   Slot& slot = slots_[locate(hash)];
   if (slot.newest == kNone) {

@@ -41,7 +41,7 @@ class OriginIndex {
   void resize(std::size_t size);
   void erase(std::size_t at);
 
-  std::vector<Slot> slots_;  // A power of two, at most three quarters full.
+  std::vector<Slot> slots_;  // A power of two, at most half full.
   std::size_t used_ = 0;
 };
 

@@ -63,11 +63,10 @@ Place ReplayLog::append(std::string_view frame, std::uint64_t number, std::optio
   if (origin && origin->size() > kMaxOrigin) origin.reset();
   const auto framed = Segment::framed_size(frame.size());
   const std::lock_guard lock(mutex_);
-  if (segments_.empty() || !segments_.back()->has_room(frame.size()) || segments_.back()->next_number() != number ||
-      !segments_.back()->can_tell(now)) {
+  if (segments_.empty() || !segments_.back()->has_room(frame.size()) || !segments_.back()->can_tell(now)) {
     add_segment(number, frame.size(), now);
   }
-  segments_.back()->append(frame, origin, now);
+  segments_.back()->append(number, frame, origin, now);
   if (is_indexed(origin)) {
     origins_.put(*origin, appended_);
     unpublished_origin_ = std::min(unpublished_origin_, appended_);
@@ -239,15 +238,12 @@ Found ReplayLog::find(std::uint64_t number, std::string_view text) const {
   if (number < floor_number_) return {Found::Kind::Evicted, 0};
   if (number == floor_number_) return id_behind(begin) == text ? Found{Found::Kind::Floor, begin} : Found{};
   if (begin == end || number > (*segment_of(end - 1))->number_of(end - 1)) return {Found::Kind::Ahead, 0};
-  // The last segment that begins at or below the number; ids inside it are dense.
-  const auto next =
-      std::upper_bound(segments_.begin(), segments_.end(), number,
-                       [](std::uint64_t value, const auto& s) { return value < s->number_of(s->first_place()); });
+  const auto next = std::upper_bound(segments_.begin(), segments_.end(), number,
+                                     [](std::uint64_t value, const auto& s) { return value < s->first_number(); });
   if (next == segments_.begin()) return {};
-  const Segment& segment = **std::prev(next);
-  const Place place = segment.first_place() + (number - segment.number_of(segment.first_place()));
-  if (place >= segment.end_place()) return {};  // Between two ids.
-  return id_of_frame(segment.frame(place)) == text ? Found{Found::Kind::Entry, place} : Found{};
+  const Segment& segment = **std::prev(next);  // The last one that begins at or below the number.
+  const auto place = segment.place_of(number);
+  return place && id_of_frame(segment.frame(*place)) == text ? Found{Found::Kind::Entry, *place} : Found{};
 }
 
 std::optional<Place> ReplayLog::find_origin(std::string_view origin) const {

@@ -21,7 +21,8 @@ Segment::Segment(Place first_place, std::uint64_t first_number, std::uint64_t st
       start_position_(start_position),
       opened_(opened),
       capacity_(capacity),
-      bytes_(std::make_unique_for_overwrite<char[]>(capacity)) {
+      bytes_(std::make_unique_for_overwrite<char[]>(capacity)),
+      next_number_(first_number) {
   SSEQUEL_ASSERT(capacity <= UINT32_MAX, "an offset in a segment fits 32 bits");
 }
 
@@ -31,8 +32,10 @@ std::size_t Segment::framed_size(std::size_t frame_size) noexcept {
 
 bool Segment::has_room(std::size_t frame_size) const noexcept { return framed_size(frame_size) <= capacity_ - size_; }
 
-void Segment::append(std::string_view frame, std::optional<std::string_view> origin, Millis now) {
+void Segment::append(std::uint64_t number, std::string_view frame, std::optional<std::string_view> origin, Millis now) {
   SSEQUEL_ASSERT(has_room(frame.size()), "a segment is never overfilled");
+  if (number != next_number_) jumps_.push_back({end_place(), number});
+  next_number_ = number + 1;
   Entry entry{static_cast<std::uint32_t>(size_),
               static_cast<std::uint32_t>(std::clamp<std::int64_t>((now - opened_).count(), 0, UINT32_MAX)), 0};
   if (origin && origin->size() <= kMaxOrigin) {
@@ -51,6 +54,24 @@ void Segment::append(std::string_view frame, std::optional<std::string_view> ori
   *out++ = '\n';
   size_ = static_cast<std::size_t>(out - bytes_.get());
   entries_.push_back(entry);
+}
+
+std::uint64_t Segment::number_of(Place place) const noexcept {
+  if (jumps_.empty() || place < jumps_.front().place) return first_number_ + (place - first_place_);
+  const auto next = std::upper_bound(jumps_.begin(), jumps_.end(), place,
+                                     [](Place value, const Jump& jump) { return value < jump.place; });
+  const Jump& jump = *std::prev(next);
+  return jump.number + (place - jump.place);
+}
+
+std::optional<Place> Segment::place_of(std::uint64_t number) const noexcept {
+  if (number < first_number_ || number >= next_number_) return std::nullopt;
+  const auto next = std::upper_bound(jumps_.begin(), jumps_.end(), number,
+                                     [](std::uint64_t value, const Jump& jump) { return value < jump.number; });
+  const Jump dense = next == jumps_.begin() ? Jump{first_place_, first_number_} : *std::prev(next);
+  const Place place = dense.place + (number - dense.number);
+  const Place end = next == jumps_.end() ? end_place() : next->place;
+  return place < end ? std::optional(place) : std::nullopt;
 }
 
 std::size_t Segment::offset_of(Place place) const noexcept {
@@ -81,7 +102,8 @@ Place Segment::place_at(std::size_t offset) const noexcept {
 }
 
 std::size_t Segment::memory() const noexcept {
-  return sizeof *this + capacity_ + entries_.capacity() * sizeof(Entry) + origins_.capacity();
+  return sizeof *this + capacity_ + entries_.capacity() * sizeof(Entry) + jumps_.capacity() * sizeof(Jump) +
+         origins_.capacity();
 }
 
 Unframed unframe(std::string_view framed) noexcept {

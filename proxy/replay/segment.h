@@ -5,7 +5,7 @@
 //
 // Chunk framing (RFC 9112 §7.1) goes in once, when the event is encoded, so that consecutive entries are consecutive
 // bytes: a reader any distance behind needs one vectored write, and nothing is copied or framed per reader. An
-// HTTP/1.0 reader skips the framing (payload()).
+// HTTP/1.0 reader skips the framing (unframe()).
 //
 // The buffer never moves and bytes below the published end never change: other threads may read them while the writer
 // appends behind. The index does move; it is read under the log's mutex.
@@ -40,14 +40,16 @@ class Segment {
   [[nodiscard]] bool has_room(std::size_t frame_size) const noexcept;
   // False in a segment so old that the time of a new entry would not fit its index (49 days).
   [[nodiscard]] bool can_tell(Millis now) const noexcept { return (now - opened_).count() <= UINT32_MAX; }
-  // The next entry. has_room() must be true. origin: the event's own origin id.
-  void append(std::string_view frame, std::optional<std::string_view> origin, Millis now);
+  // The next entry. has_room() must be true; number at least next_number(). origin: the event's own origin id.
+  void append(std::uint64_t number, std::string_view frame, std::optional<std::string_view> origin, Millis now);
 
   [[nodiscard]] Place first_place() const noexcept { return first_place_; }
   [[nodiscard]] Place end_place() const noexcept { return first_place_ + entries_.size(); }
-  // Ids within a segment are dense: a jump begins a new one.
-  [[nodiscard]] std::uint64_t number_of(Place place) const noexcept { return first_number_ + (place - first_place_); }
-  [[nodiscard]] std::uint64_t next_number() const noexcept { return first_number_ + entries_.size(); }
+  [[nodiscard]] std::uint64_t first_number() const noexcept { return first_number_; }
+  [[nodiscard]] std::uint64_t next_number() const noexcept { return next_number_; }
+  [[nodiscard]] std::uint64_t number_of(Place place) const noexcept;
+  // The entry with this number; nullopt if it lies between two or outside.
+  [[nodiscard]] std::optional<Place> place_of(std::uint64_t number) const noexcept;
 
   // Bytes of entries [first, end), framing included.
   [[nodiscard]] std::string_view framed(Place first, Place end) const noexcept;
@@ -72,6 +74,11 @@ class Segment {
     std::uint32_t age_ms;  // Since opened_.
     std::uint32_t origin;  // Into origins_: 0 for none, else one above the offset of a length byte pair and the id.
   };
+  // From the entry at `place` on, numbers rise by one again, beginning with `number`.
+  struct Jump {
+    Place place;
+    std::uint64_t number;
+  };
   const Place first_place_;
   const std::uint64_t first_number_;
   const std::uint64_t start_position_;
@@ -79,7 +86,9 @@ class Segment {
   const std::size_t capacity_;
   std::size_t size_ = 0;
   std::unique_ptr<char[]> bytes_;
+  std::uint64_t next_number_;
   std::vector<Entry> entries_;
+  std::vector<Jump> jumps_;  // Empty with `sequence`; an element an entry with ids made of the time.
   std::string origins_;
 };
 

@@ -319,6 +319,16 @@ TEST_CASE("ids that jump are read like any other") {
   CHECK(story.log.next_number() == 1001);
 }
 
+TEST_CASE("a reader of ids that all jump gets long runs too, and they cost little") {
+  Story story;
+  for (int i = 0; i < 500; ++i) story.append_numbered(story.log.next_number() + 5, std::string(200, 'x'));
+  story.publish();
+  std::vector<Run> runs;
+  REQUIRE(story.log.read(0, ReplayLog::kNoPlace, 500, 1 << 20, runs));
+  CHECK(runs.size() < 12);
+  CHECK(story.log.memory() < 2 * story.log.window_bytes());
+}
+
 TEST_CASE("the window may be emptied and filled again") {
   Story story({.age = Millis(10)});
   for (int round = 0; round < 3; ++round) {
