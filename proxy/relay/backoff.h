@@ -1,4 +1,5 @@
-// When to try again: exponential with full jitter, so that many who lost the same peer do not come back together.
+// When to try again: exponential with full jitter, so that many who lost the same peer do not come back together, not
+// even the first time, nor where the peer told all of them the same.
 #pragma once
 
 #include <algorithm>
@@ -13,11 +14,13 @@ class Backoff {
  public:
   Backoff(Millis min, Millis max) : min_(min), max_(max) {}
 
-  // Uniform between `least` (or min) and the ceiling, which doubles with each call up to max. least: what the peer
-  // asked for (retry:, Retry-After).
+  // Uniform between min and the ceiling, which is twice min at first and doubles with each call up to max. least: what
+  // the peer asked for (retry:, Retry-After); if above min, between that and the ceiling, or a quarter more than asked.
   [[nodiscard]] Millis next(Random& random, Millis least = Millis(0)) {
     const Millis floor = std::max(min_, least);
-    const Millis ceiling = std::max(floor, std::min(max_, min_ * (std::int64_t{1} << std::min(attempts_, 20u))));
+    const Millis spread = least > min_ ? least / 4 : Millis(0);
+    const Millis doubled = min_ * (std::int64_t{2} << std::min(attempts_, 20u));
+    const Millis ceiling = std::max(floor + spread, std::min(max_, doubled));
     ++attempts_;
     return floor + Millis(random.up_to(static_cast<std::uint64_t>((ceiling - floor).count())));
   }

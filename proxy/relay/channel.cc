@@ -3,12 +3,18 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "http/serializer.h"
+#include "sse/buffer.h"
 
 namespace ssequel::relay {
 namespace {
 
 // Compressed content is inflated a slice at a time, so that a bomb of 1000:1 stays within a mebibyte.
 constexpr std::size_t kInflateSlice = 1024;
+// Who opened the upstream may have something else to ask before it joins (what its Origin may see).
+constexpr Millis kJoinTime = 10s;
+// What an upstream asks us to wait is heeded up to here.
+constexpr Millis kMaxAskedBackoff = 1h;
 
 replay::Bounds bounds_of(const Route& route) {
   return {.events = route.window_events(), .bytes = route.window.bytes, .age = route.window.age};
@@ -27,7 +33,7 @@ Channel::Channel(Setup setup, ChannelPort& port, Random& random, const Clock& cl
       backoff_(route().reconnect_min, route().reconnect_max),
       last_watched_(clock.now()) {
   if (route().upstream_format == UpstreamFormat::Ndjson) {
-    ndjson_ = std::make_unique<sse::NdjsonParser>(*this, route().event_bytes);
+    ndjson_ = std::make_unique<sse::NdjsonParser>(static_cast<sse::ParserListener&>(*this), route().event_bytes);
   }
   ++counters_.channels;
 }
@@ -55,12 +61,29 @@ std::uint64_t Channel::retry_ms() const {
 void Channel::connect() {
   SSEQUEL_ASSERT(state_ != State::Streaming && state_ != State::Connecting, "one upstream");
   opened_by_reader_ = true;
-  backoff_.reset();
+  // An upstream in trouble is not asked more and more often because many come.
+  if (state_ != State::Waiting) backoff_.reset();
   port_.cancel_timer(*this, ChannelTimer::Upstream);
+  if (readers_ == 0) {  // Neither linger nor retain runs out on somebody who waits for the answer.
+    is_lingering_ = false;
+    port_.cancel_timer(*this, ChannelTimer::Rest);
+  }
   begin_connect();
 }
 
+void Channel::prepare_to_continue() {
+  opened_by_reader_ = true;
+  expect_gap();
+}
+
 void Channel::begin_connect() {
+  expect_gap();
+  asked_with_ = credential_;
+  enter(State::Connecting);
+  port_.connect(*this);
+}
+
+void Channel::expect_gap() {
   // *contiguous*: entries of another connection follow what is in the log; events may be missing between them.
   if (log_->appended() != 0) gap_pending_ = route().on_upstream_gap == OnUpstreamGap::Tell;
   if (!is_shared()) {
@@ -68,12 +91,20 @@ void Channel::begin_connect() {
     const auto end = log_->last_end();
     if (end && end->is_clean) gap_pending_ = false;
   }
-  enter(State::Connecting);
-  port_.connect(*this);
+}
+
+std::string_view Channel::last_origin_id() const {
+  const auto id = parser_.last_event_id();
+  return id.size() <= kMaxUpstreamId && http::is_field_value(id) ? id : std::string_view();
 }
 
 std::optional<std::string> Channel::take_upstream_last_event_id() {
-  if (!parser_.last_event_id().empty()) return std::string(parser_.last_event_id());
+  if (!parser_.last_event_id().empty()) {
+    first_last_event_id_.clear();
+    const auto id = last_origin_id();
+    if (id.empty()) return std::nullopt;
+    return std::string(id);
+  }
   if (first_last_event_id_.empty()) return std::nullopt;
   return std::exchange(first_last_event_id_, {});
 }
@@ -82,9 +113,14 @@ void Channel::on_upstream_open(StreamHead head, http::ContentCoding coding) {
   head_ = std::make_shared<const StreamHead>(std::move(head));
   inflater_.reset();
   if (coding != http::ContentCoding::Identity) inflater_ = std::make_unique<http::Inflater>(coding);
-  opened_with_ = credential_;
+  opened_with_ = asked_with_;
   refused_.clear();
+  opened_at_ = clock_.now();
   enter(State::Streaming);
+  if (readers_ == 0 && !is_lingering_ && !setup_.is_eager && route().linger != kForever) {
+    is_lingering_ = true;
+    port_.set_timer(*this, ChannelTimer::Rest, std::max(route().linger, kJoinTime));
+  }
   if (route().upstream_idle > Millis(0)) port_.set_timer(*this, ChannelTimer::Upstream, route().upstream_idle);
   // Where a subscriber's coming opened the upstream again, the entry is made now, and who has no resume point begins
   // behind it.
@@ -96,7 +132,8 @@ void Channel::on_upstream_open(StreamHead head, http::ContentCoding coding) {
 }
 
 void Channel::on_upstream_bytes(std::string_view content) {
-  if (state_ != State::Streaming) return;
+  if (state_ != State::Streaming || pending_end_) return;
+  SSEQUEL_ASSERT(!is_taking_in_, "content comes one piece at a time");
   if (route().upstream_idle > Millis(0)) port_.set_timer(*this, ChannelTimer::Upstream, route().upstream_idle);
   if (inflater_) {
     compressed_ += content;
@@ -105,9 +142,13 @@ void Channel::on_upstream_bytes(std::string_view content) {
   } else {
     // The usual case: no copy but for what readers are not ready for.
     is_taking_in_ = true;
-    const auto taken = ndjson_ ? ndjson_->feed(content) : parser_.feed(content);
+    const auto taken = feed(content);
     is_taking_in_ = false;
-    if (taken != content.size()) pending_ = content.substr(taken);
+    if (taken == content.size() && !has_paused_) {
+      settle();
+      return;
+    }
+    pending_ = content.substr(taken);
   }
   take_in();
 }
@@ -120,50 +161,77 @@ void Channel::take_in() {
     port_.wake(*this);
     if (must_pause()) break;
     if (!pending_.empty()) {
-      const auto taken = ndjson_ ? ndjson_->feed(pending_) : parser_.feed(pending_);
+      const auto taken = feed(pending_);
       pending_.erase(0, taken);
       continue;
     }
-    if (compressed_.empty() || !inflater_) break;
-    const auto slice = std::min(compressed_.size(), kInflateSlice);
-    const auto inflated = inflater_->feed(std::string_view(compressed_).substr(0, slice),
-                                          [this](std::string_view bytes) { pending_ += bytes; });
-    compressed_.erase(0, slice);
-    if (!inflated) {
-      // A broken coding: nothing behind it can be trusted.
-      compressed_.clear();
-      is_taking_in_ = false;
-      port_.disconnect(*this);
-      on_upstream_end(false);
-      return;
-    }
+    if (compressed_.empty()) break;
+    inflate_slice();
   }
   is_taking_in_ = false;
   const bool pause = !pending_.empty() || !compressed_.empty() || must_pause();
   if (pending_.empty()) pending_.shrink_to_fit();
   if (pause != is_paused_ && state_ == State::Streaming) {
     is_paused_ = pause;
-    if (!pending_end_) port_.set_reading(*this, !pause);
+    if (!pending_end_) {
+      // While it was not read it could not be heard: its silence begins now.
+      if (!pause && route().upstream_idle > Millis(0)) {
+        port_.set_timer(*this, ChannelTimer::Upstream, route().upstream_idle);
+      }
+      port_.set_reading(*this, !pause);
+    }
   }
-  if (!pause && pending_end_) finish_end();
+  if (pending_end_ && pending_.empty() && compressed_.empty()) finish_end();
+  settle();
+}
+
+std::size_t Channel::feed(std::string_view content) {
+  has_paused_ = false;
+  return ndjson_ ? ndjson_->feed(content) : parser_.feed(content);
+}
+
+void Channel::inflate_slice() {
+  const auto slice = std::min(compressed_.size(), kInflateSlice);
+  const auto inflated = inflater_->feed(std::string_view(compressed_).substr(0, slice),
+                                        [this](std::string_view bytes) { pending_ += bytes; });
+  compressed_.erase(0, slice);
+  if (inflated) return;
+  // A broken coding: nothing behind it can be trusted, what came before it is taken in.
+  compressed_.clear();
+  port_.disconnect(*this);
+  port_.cancel_timer(*this, ChannelTimer::Upstream);
+  pending_end_ = false;
+}
+
+void Channel::settle() {
+  if (std::exchange(is_let_go_due_, false)) let_go();
+  if (std::exchange(is_rest_due_, false) && readers_ == 0) {
+    rest();
+    if (is_shared() && is_paused_ && state_ == State::Streaming) take_in();  // Nobody is waited for.
+  }
+}
+
+void Channel::reset_parsers() {
+  parser_.end();  // An unfinished block is dropped, as the standard says.
+  if (ndjson_) {
+    ndjson_ = std::make_unique<sse::NdjsonParser>(static_cast<sse::ParserListener&>(*this), route().event_bytes);
+  }
 }
 
 void Channel::on_upstream_end(bool is_clean) {
-  if (state_ != State::Streaming) return;
-  if (inflater_ && is_clean) is_clean = compressed_.empty() ? inflater_->is_at_end() : is_clean;
+  if (state_ != State::Streaming || pending_end_) return;
+  port_.cancel_timer(*this, ChannelTimer::Upstream);
   pending_end_ = is_clean;
-  if (pending_.empty() && compressed_.empty()) finish_end();
+  if (pending_.empty() && compressed_.empty() && !is_taking_in_) finish_end();
 }
 
 void Channel::finish_end() {
-  const bool is_clean = *std::exchange(pending_end_, std::nullopt);
+  // A coding cut short is a response cut short, however its framing ended.
+  const bool is_clean = *std::exchange(pending_end_, std::nullopt) && (!inflater_ || inflater_->is_at_end());
   if (ndjson_ && is_clean) ndjson_->end();
-  parser_.end();  // An unfinished block is dropped, as the standard says.
-  pending_.clear();
-  compressed_.clear();
+  reset_parsers();
   is_paused_ = false;
   publish();
-  port_.cancel_timer(*this, ChannelTimer::Upstream);
   if (!is_shared()) {
     log_->add_end(is_clean);
     enter(State::Ended);
@@ -171,16 +239,20 @@ void Channel::finish_end() {
     if (readers_ == 0) rest();
     return;
   }
-  port_.wake(*this);
   wait_and_retry(Millis(0));
+  port_.wake(*this);
 }
 
 void Channel::wait_and_retry(Millis least) {
   ++counters_.upstream_reconnects;
   opened_with_.reset();
+  // One that stood for long is well, if it had no event to send.
+  const auto opened_at = std::exchange(opened_at_, std::nullopt);
+  if (opened_at && clock_.now() - *opened_at >= route().reconnect_max) backoff_.reset();
   enter(State::Waiting);
-  const Millis said(static_cast<std::int64_t>(std::min<std::uint64_t>(upstream_retry_ms_.value_or(0), 3'600'000)));
-  port_.set_timer(*this, ChannelTimer::Upstream, backoff_.next(random_, std::max(least, said)));
+  const auto said = std::min<std::uint64_t>(upstream_retry_ms_.value_or(0), kMaxAskedBackoff.count());
+  least = std::max(std::min(least, kMaxAskedBackoff), Millis(said));
+  port_.set_timer(*this, ChannelTimer::Upstream, backoff_.next(random_, least));
 }
 
 void Channel::on_upstream_trouble(Millis retry_after) {
@@ -194,7 +266,7 @@ void Channel::on_upstream_trouble(Millis retry_after) {
 }
 
 void Channel::on_upstream_final() {
-  if (credential_) refused_.push_back(credential_);
+  if (asked_with_) refused_.push_back(asked_with_);
   // Each other identity's fields are tried once.
   for (auto candidate = credentials_.rbegin(); candidate != credentials_.rend(); ++candidate) {
     if (std::find(refused_.begin(), refused_.end(), *candidate) != refused_.end()) continue;
@@ -210,20 +282,26 @@ void Channel::on_upstream_final() {
 }
 
 void Channel::let_go() {
+  if (is_taking_in_) {
+    is_let_go_due_ = true;
+    return;
+  }
   port_.cancel_timer(*this, ChannelTimer::Upstream);
   if (state_ == State::Streaming || state_ == State::Connecting) port_.disconnect(*this);
   opened_with_.reset();
+  opened_at_.reset();
   pending_.clear();
   compressed_.clear();
   pending_end_.reset();
   is_paused_ = false;
-  parser_.end();
+  reset_parsers();
   if (is_shared()) {
     if (state_ != State::Final) enter(State::Dormant);
     return;
   }
   if (state_ == State::Streaming) log_->add_end(false);
   enter(State::Ended);
+  if (readers_ != 0) port_.wake(*this);
 }
 
 void Channel::on_timer(ChannelTimer timer) {
@@ -231,6 +309,8 @@ void Channel::on_timer(ChannelTimer timer) {
     case ChannelTimer::Upstream:
       if (state_ == State::Waiting) {
         begin_connect();
+      } else if (is_paused_) {  // Not read, hence not heard.
+        port_.set_timer(*this, ChannelTimer::Upstream, route().upstream_idle);
       } else if (state_ == State::Streaming) {  // Silent for upstream_idle.
         port_.disconnect(*this);
         on_upstream_end(false);
@@ -264,23 +344,24 @@ void Channel::on_reader_left() {
   last_watched_ = clock_.now();
   is_foremost_stale_ = true;
   if (readers_ == 0) {
-    rest();
-    if (is_shared() && state_ == State::Streaming) take_in();  // Nobody is waited for.
+    is_rest_due_ = true;
+    if (!is_taking_in_) settle();
   }
 }
 
 void Channel::rest() {
   const bool has_upstream = state_ == State::Streaming || state_ == State::Connecting || state_ == State::Waiting;
   if (has_upstream) {
-    if (setup_.is_eager || route().linger == kForever) return;
-    is_lingering_ = true;
+    // What happens meanwhile, trouble above all, does not begin the linger anew.
+    if (setup_.is_eager || route().linger == kForever || is_lingering_) return;
     if (route().linger > Millis(0)) {
+      is_lingering_ = true;
       port_.set_timer(*this, ChannelTimer::Rest, route().linger);
       return;
     }
-    is_lingering_ = false;
     let_go();
   }
+  is_lingering_ = false;
   port_.set_timer(*this, ChannelTimer::Rest, route().retain);
 }
 
@@ -292,6 +373,11 @@ void Channel::on_foremost(replay::Place place) {
   if (is_paused_ || !pending_.empty()) take_in();
 }
 
+void Channel::expire() {
+  log_->evict(clock_.now(), keep_from());
+  if (is_paused_ && !must_pause()) take_in();
+}
+
 replay::Place Channel::keep_from() const { return is_shared() ? replay::ReplayLog::kNoPlace : foremost_; }
 
 bool Channel::must_pause() {
@@ -301,7 +387,11 @@ bool Channel::must_pause() {
     const auto events = log_->appended() - std::min(foremost_, log_->appended());
     const auto bytes = log_->appended_position() - std::min(foremost_position_, log_->appended_position());
     const auto most = log_->bounds().events;
-    return (most != 0 && events >= std::max<std::uint64_t>(1, most / 2)) || bytes >= log_->bounds().bytes / 2;
+    // Room for one more event, so that it is half a window with it. Nothing ahead is never too much.
+    const auto half = log_->bounds().bytes / 2;
+    const auto most_bytes = half - std::min(half, route().event_bytes);
+    return (most != 0 && events >= std::max<std::uint64_t>(1, most / 2)) ||
+           bytes >= std::max<std::uint64_t>(1, most_bytes);
   };
   if (std::exchange(is_foremost_stale_, false)) {
     foremost_ = port_.foremost(*this);
@@ -334,14 +424,19 @@ std::shared_ptr<Credential> Channel::find_credential(std::string_view identity) 
 
 Channel::Flow Channel::on_event(const sse::Event& event) {
   backoff_.reset();
-  if (route().dedupe == Dedupe::Id && event.id && !event.id->empty() && log_->find_origin(*event.id)) {
-    ++counters_.deduplicated;
-    return Flow::Go;
-  }
+  if (is_known(event.id)) return Flow::Go;
   return arrive(event.lines, event.id, event.last_event_id, false);
 }
 
+bool Channel::is_known(std::optional<std::string_view> origin) {
+  if (route().dedupe != Dedupe::Id || !origin || origin->empty() || !log_->has_origin(*origin)) return false;
+  ++counters_.deduplicated;
+  return true;
+}
+
 Channel::Flow Channel::on_oversized(const sse::OversizedEvent& event) {
+  backoff_.reset();
+  if (is_known(event.id)) return Flow::Go;
   ++counters_.dropped_oversized;
   return arrive({}, event.id, event.last_event_id, true);
 }
@@ -356,7 +451,8 @@ Channel::Flow Channel::arrive(std::string_view lines, std::optional<std::string_
     SSEQUEL_ASSERT(number, "a counting sequencer always has a next id");
     append(lines, origin, sticky, *number);
   }
-  return must_pause() ? Flow::Pause : Flow::Go;
+  has_paused_ = must_pause();
+  return has_paused_ ? Flow::Pause : Flow::Go;
 }
 
 void Channel::append(std::string_view lines, std::optional<std::string_view> origin, std::string_view sticky,
@@ -372,6 +468,7 @@ void Channel::append(std::string_view lines, std::optional<std::string_view> ori
   ++counters_.events_emitted;
   publish();
   log_->evict(now, keep_from());
+  sse::clear(scratch_);
 }
 
 void Channel::append_sync(sse::SyncReason reason, std::optional<std::string_view> origin) {

@@ -46,6 +46,7 @@ struct Credential {
   std::string identity;  // As identity_of() or the authoriser gave it.
   http::Fields fields;
   std::string peer_address;
+  std::size_t users = 0;  // Subscribers that have it.
 };
 
 enum class ChannelTimer { Upstream, Rest };  // Upstream: back-off, silence. Rest: linger, retain.
@@ -102,13 +103,19 @@ class Channel final : private sse::ParserListener {
   // The reconnection time for responses: the route's, or what the upstream last said. 0: none.
   [[nodiscard]] std::uint64_t retry_ms() const;
   // The origin id that the upstream is asked to go on from.
-  [[nodiscard]] std::string_view last_origin_id() const { return parser_.last_event_id(); }
+  // Empty if there is none, or none that can stand in a field (RFC 9110 §5.5) of at most kMaxUpstreamId bytes.
+  [[nodiscard]] std::string_view last_origin_id() const;
+  static constexpr std::size_t kMaxUpstreamId = 4 * 1024;
 
   // --- Upstream
-  void connect();  // Dormant, Ended or Final: opens the upstream; `by_reader` if a subscriber's coming caused it.
+  void connect();  // A subscriber's coming opens the upstream: from any state without one.
+  // Session, Ended: another answer of the upstream's goes on with this log; on_upstream_open() follows at once.
+  void prepare_to_continue();
   // The upstream's answer is an event stream.
   void on_upstream_open(StreamHead head, http::ContentCoding coding);
   void on_upstream_bytes(std::string_view content);
+  // All that one read brought was passed on: readers are served now, once.
+  void on_upstream_read_over() { take_in(); }
   void on_upstream_end(bool is_clean);
   // No stream now; try again. retry_after: what the upstream asked for.
   void on_upstream_trouble(Millis retry_after);
@@ -116,7 +123,8 @@ class Channel final : private sse::ParserListener {
   void on_upstream_final();
   void on_timer(ChannelTimer timer);
   [[nodiscard]] bool is_upstream_paused() const { return is_paused_; }
-  // Lets the upstream go now (drain, limits). Session: counts as broken off.
+  // Lets the upstream go now (drain, limits); inside one of the port's calls, right after it. Session: counts as broken
+  // off.
   void let_go();
 
   // --- Readers
@@ -127,7 +135,8 @@ class Channel final : private sse::ParserListener {
   void on_foremost(replay::Place place);
   // The oldest entries have to go, whoever reads them (memory).
   void shed(std::uint64_t bytes) { log_->evict_bytes(bytes); }
-  void expire() { log_->evict(clock_.now(), keep_from()); }
+  // Lets aged entries go. Where room was made, the upstream is read on.
+  void expire();
   [[nodiscard]] Millis last_watched() const { return last_watched_; }
 
   // --- Credentials (shared)
@@ -139,7 +148,10 @@ class Channel final : private sse::ParserListener {
   [[nodiscard]] const std::shared_ptr<Credential>& opened_with() const { return opened_with_; }
   [[nodiscard]] std::shared_ptr<Credential> find_credential(std::string_view identity) const;
   // The subscriber's own Last-Event-ID for the very first connect; taken once.
-  void set_first_last_event_id(std::string id) { first_last_event_id_ = std::move(id); }
+  // Of at most kMaxUpstreamId bytes, else it is not kept.
+  void set_first_last_event_id(std::string id) {
+    if (id.size() <= kMaxUpstreamId) first_last_event_id_ = std::move(id);
+  }
   [[nodiscard]] std::optional<std::string> take_upstream_last_event_id();
 
  private:
@@ -151,14 +163,21 @@ class Channel final : private sse::ParserListener {
 
   void enter(State state);
   void begin_connect();
+  void expect_gap();
   void wait_and_retry(Millis least);
   void tell_gap();
   void append(std::string_view lines, std::optional<std::string_view> origin, std::string_view sticky,
               std::uint64_t number);
+  // dedupe: an entry with this origin id is still in the window.
+  [[nodiscard]] bool is_known(std::optional<std::string_view> origin);
   void append_sync(sse::SyncReason reason, std::optional<std::string_view> origin);
   Flow arrive(std::string_view lines, std::optional<std::string_view> origin, std::string_view sticky, bool oversized);
   void publish();
   void take_in();  // Feeds what waits, publishes, wakes; until it is used up or readers are behind.
+  [[nodiscard]] std::size_t feed(std::string_view content);
+  void inflate_slice();
+  void settle();         // What was put off while the parser was at work.
+  void reset_parsers();  // Never from inside one.
   [[nodiscard]] bool must_pause();
   [[nodiscard]] replay::Place keep_from() const;
   void finish_end();
@@ -178,11 +197,13 @@ class Channel final : private sse::ParserListener {
   State state_ = State::Dormant;
   std::shared_ptr<const StreamHead> head_;
   std::shared_ptr<Credential> credential_;
+  std::shared_ptr<Credential> asked_with_;  // What the latest request was sent with, whoever was admitted since.
   std::shared_ptr<Credential> opened_with_;
   std::vector<std::shared_ptr<Credential>> credentials_;  // Of connected subscribers, the latest last.
   std::vector<std::shared_ptr<Credential>> refused_;      // By a final answer since the last success.
   std::string first_last_event_id_;
   std::optional<std::uint64_t> upstream_retry_ms_;
+  std::optional<Millis> opened_at_;  // Of the standing stream.
 
   std::size_t readers_ = 0;
   replay::Place foremost_ = 0;           // Greatest place that a reader has reached; for shared, of those connected.
@@ -194,8 +215,11 @@ class Channel final : private sse::ParserListener {
   std::string pending_;              // Received, not yet parsed: readers are behind.
   std::optional<bool> pending_end_;  // The response ended (cleanly?) behind what is pending.
   bool is_paused_ = false;           // True exactly while the port was told to stop reading.
-  bool is_taking_in_ = false;
-  bool gap_pending_ = false;  // Told before the next event.
+  bool is_taking_in_ = false;        // True exactly while a parser may be on the stack, or the loop around it.
+  bool has_paused_ = false;          // The parser was told to pause since it was last fed.
+  bool is_rest_due_ = false;         // The last reader left while is_taking_in_.
+  bool is_let_go_due_ = false;       // let_go() came while is_taking_in_.
+  bool gap_pending_ = false;         // Told before the next event.
   bool opened_by_reader_ = false;
   bool is_lingering_ = false;  // The Rest timer is the linger, not the retain.
   std::string scratch_;

@@ -6,6 +6,7 @@
 #include "base/ascii.h"
 #include "base/sha256.h"
 #include "relay/last_event_id.h"
+#include "relay/pairs.h"
 
 namespace ssequel::relay {
 namespace {
@@ -17,15 +18,6 @@ void add_part(std::string& out, char kind, std::string_view part) {
   out += part;
 }
 
-void add_optional(std::string& out, char kind, std::optional<std::string_view> part) {
-  if (part) {
-    add_part(out, kind, *part);
-  } else {
-    out += kind;  // Missing is not empty.
-    out += '-';
-  }
-}
-
 std::string normalized_host(std::string_view host) {
   auto out = ascii::to_lower(host);
   if (out.ends_with(":80")) out.resize(out.size() - 3);
@@ -33,27 +25,36 @@ std::string normalized_host(std::string_view host) {
 }
 
 void add_cookies(std::string& out, std::string_view value, const std::optional<std::vector<std::string>>& wanted) {
-  while (!value.empty()) {
-    const auto semicolon = value.find(';');
-    const auto pair = ascii::trim(value.substr(0, semicolon));
-    value.remove_prefix(semicolon == std::string_view::npos ? value.size() : semicolon + 1);
-    if (pair.empty()) continue;
-    const auto name = ascii::trim(pair.substr(0, pair.find('=')));
+  for_each_cookie(value, [&](std::string_view name, std::string_view, std::string_view pair) {
     const bool counts =
         wanted ? std::find(wanted->begin(), wanted->end(), name) != wanted->end() : !is_noise_cookie(name);
     if (counts) add_part(out, 'c', pair);
-  }
+    return true;
+  });
 }
 
 }  // namespace
 
 bool is_noise_cookie(std::string_view name) noexcept {
-  static constexpr std::array kPrefixes = {
-      "_ga",          "_gid",      "_gat",          "_gcl_",      "_fbp",        "_fbc",   "_hj",
-      "_pk_",         "_uet",      "_clck",         "_clsk",      "AWSALB",      "AWSELB", "__cf_bm",
-      "__cflb",       "__cfruid",  "cf_clearance",  "_cfuvid",    "ak_bmsc",     "bm_",    "incap_ses_",
-      "visid_incap_", "nlbi_",     "_dd_s",         "amplitude_", "mp_",         "ajs_",   "optimizely",
-      "__utm",        "_mkto_trk", "INGRESSCOOKIE", "SERVERID",   "ARRAffinity", "ph_phc_"};
+  // Whole names where they are known: AWSELBAuthSessionCookie-0 is a login, AWSELB is none.
+  static constexpr auto kNames = std::to_array<std::string_view>(
+      {// Analytics and advertising.
+       "_ga", "_gid", "_gat", "_gali", "_gcl_au", "_gcl_aw", "_gcl_dc", "_fbp", "_fbc", "_uetsid", "_uetvid", "_clck",
+       "_clsk", "_hjid", "_hjTLDTest", "_hjFirstSeen", "_hjAbsoluteSessionInProgress", "__utma", "__utmb", "__utmc",
+       "__utmt", "__utmv", "__utmz", "_dd_s", "_mkto_trk", "ajs_anonymous_id", "__hstc", "__hssc", "__hssrc",
+       "hubspotutk", "optimizelyEndUserId", "_vwo_uuid",
+       // Load balancers.
+       "AWSALB", "AWSALBCORS", "AWSALBTG", "AWSALBTGCORS", "AWSELB", "AWSELBCORS", "__cflb", "INGRESSCOOKIE",
+       "SERVERID", "ARRAffinity", "ARRAffinitySameSite",
+       // Bot checks.
+       "__cf_bm", "__cfruid", "cf_clearance", "_cfuvid", "ak_bmsc", "_abck", "bm_sz", "bm_sv", "bm_mi", "bm_so",
+       "bm_s"});
+  static constexpr auto kPrefixes =
+      std::to_array<std::string_view>({"_ga_", "_gac_", "_gat_", "_hjSession", "_hjIncluded", "_pk_id", "_pk_ref",
+                                       "_pk_ses", "incap_ses_", "visid_incap_", "nlbi_", "ph_phc_"});
+  if (name.ends_with("_session")) return false;  // As frameworks name an application's own: _ga_session of one "ga".
+  if (std::find(kNames.begin(), kNames.end(), name) != kNames.end()) return true;
+  if (name.starts_with("mp_") && name.ends_with("_mixpanel")) return true;
   return std::any_of(kPrefixes.begin(), kPrefixes.end(),
                      [&](std::string_view prefix) { return name.starts_with(prefix); });
 }
@@ -107,15 +108,23 @@ std::string channel_key(const Route& route, const http::RequestHead& head, std::
         break;
       }
       case KeyPart::Kind::Cookie: {
-        std::optional<std::string_view> value;
+        // Which of several of one name counts is the upstream's affair, so all do; for parameters too.
         head.fields.for_each([&](const http::Field& field) {
-          if (!value && ascii::equals(field.name, "Cookie")) value = cookie(field.value, part.name);
+          if (!ascii::equals(field.name, "Cookie")) return;
+          for_each_cookie(field.value, [&](std::string_view name, std::string_view, std::string_view pair) {
+            if (name == part.name) add_part(key, 'k', pair);
+            return true;
+          });
         });
-        add_optional(key, 'k', value);
+        key += 'K';
         break;
       }
       case KeyPart::Kind::QueryParameter:
-        add_optional(key, 'u', query_parameter(head.query(), part.name));
+        for_each_parameter(head.query(), [&](std::string_view name, std::string_view, std::string_view whole) {
+          if (name == part.name) add_part(key, 'u', whole);
+          return true;
+        });
+        key += 'U';
         break;
     }
   }

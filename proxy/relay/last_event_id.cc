@@ -4,6 +4,7 @@
 
 #include "base/ascii.h"
 #include "http/serializer.h"
+#include "relay/pairs.h"
 
 namespace ssequel::relay {
 namespace {
@@ -12,19 +13,6 @@ int hex(char c) {
   if (ascii::is_digit(c)) return c - '0';
   const char low = ascii::lower(c);
   return low >= 'a' && low <= 'f' ? low - 'a' + 10 : -1;
-}
-
-// Calls use(name, value, whole) for each parameter until it returns false.
-template <class Use>
-void for_each_parameter(std::string_view query, Use use) {
-  while (!query.empty()) {
-    const auto whole = query.substr(0, query.find('&'));
-    query.remove_prefix(std::min(query.size(), whole.size() + 1));
-    const auto equals = whole.find('=');
-    const auto name = whole.substr(0, equals);
-    const auto value = equals == std::string_view::npos ? std::string_view() : whole.substr(equals + 1);
-    if (!use(name, value, whole)) return;
-  }
 }
 
 bool is_one_of(std::string_view name, const std::vector<std::string>& names) {
@@ -70,16 +58,12 @@ std::string query_without(std::string_view query, const std::vector<std::string>
 }
 
 std::optional<std::string_view> cookie(std::string_view cookie_field, std::string_view name) {
-  while (!cookie_field.empty()) {
-    const auto pair = ascii::trim(cookie_field.substr(0, cookie_field.find(';')));
-    const auto equals = pair.find('=');
-    if (ascii::trim(pair.substr(0, equals)) == name) {
-      return equals == std::string_view::npos ? std::string_view() : ascii::trim(pair.substr(equals + 1));
-    }
-    const auto next = cookie_field.find(';');
-    cookie_field.remove_prefix(next == std::string_view::npos ? cookie_field.size() : next + 1);
-  }
-  return std::nullopt;
+  std::optional<std::string_view> found;
+  for_each_cookie(cookie_field, [&](std::string_view candidate, std::string_view value, std::string_view) {
+    if (candidate == name) found = value;
+    return !found;
+  });
+  return found;
 }
 
 LastEventId last_event_id_of(const http::RequestHead& head, const std::vector<std::string>& parameters) {
@@ -90,8 +74,8 @@ LastEventId last_event_id_of(const http::RequestHead& head, const std::vector<st
     ++lines;
     id.value = field.value;
   });
-  if (lines != 0) {
-    if (lines == 1 && id.value.empty()) return {};
+  // An empty field counts as none.
+  if (lines > 1 || !id.value.empty()) {
     id.is_present = true;
     id.is_readable = lines == 1;
     if (!id.is_readable) id.value.clear();

@@ -135,7 +135,8 @@ void append_client_head(std::string& out, const StreamHead& head, const ClientHe
   out += "\r\n";
 }
 
-void append_bare_head(std::string& out, std::optional<std::string_view> origin, bool is_chunked, bool keep_alive) {
+void append_bare_head(std::string& out, std::optional<std::string_view> origin, bool is_chunked, bool keep_alive,
+                      std::string_view resume) {
   StreamHead head;
   head.fields.add("Content-Type", "text/event-stream");
   head.fields.add("Cache-Control", "no-cache, no-transform");
@@ -143,9 +144,10 @@ void append_bare_head(std::string& out, std::optional<std::string_view> origin, 
   if (origin && http::is_field_value(*origin)) {
     head.fields.add("Access-Control-Allow-Origin", *origin);
     head.fields.add("Access-Control-Allow-Credentials", "true");
+    if (!resume.empty()) head.fields.add("Access-Control-Expose-Headers", kResumeField);
     head.fields.add("Vary", "Origin");
   }
-  append_client_head(out, head, {.is_chunked = is_chunked, .keep_alive = keep_alive});
+  append_client_head(out, head, {.is_chunked = is_chunked, .keep_alive = keep_alive, .resume = resume});
 }
 
 }  // namespace ssequel::relay

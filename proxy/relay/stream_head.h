@@ -36,7 +36,8 @@ void append_client_head(std::string& out, const StreamHead& head, const ClientHe
 
 // The head of an answer without data, where no verdict of the upstream's exists: the request's own Origin is allowed,
 // with credentials, so that a page's EventSource stays alive and learns nothing.
-void append_bare_head(std::string& out, std::optional<std::string_view> origin, bool is_chunked, bool keep_alive);
+void append_bare_head(std::string& out, std::optional<std::string_view> origin, bool is_chunked, bool keep_alive,
+                      std::string_view resume = {});
 
 // 200 with a content type that this route makes events of.
 [[nodiscard]] bool is_event_stream(const http::ResponseHead& head, UpstreamFormat format) noexcept;

@@ -16,9 +16,18 @@ namespace {
 constexpr std::array<std::string_view, 6> kNeverNamed = {"Host",   "Content-Length", "Last-Event-ID",
                                                          "Cookie", "Authorization",  "Origin"};
 // A shared stream is one for all: no subscriber's conditions, ranges or codings count.
-constexpr std::array<std::string_view, 10> kNotShared = {
-    "Range",           "If-Range",       "If-Match",     "If-None-Match", "If-Modified-Since", "If-Unmodified-Since",
-    "Accept-Encoding", "Content-Length", "Content-Type", "Expect"};
+constexpr std::array<std::string_view, 12> kNotShared = {"Host",
+                                                         "Last-Event-ID",
+                                                         "Range",
+                                                         "If-Range",
+                                                         "If-Match",
+                                                         "If-None-Match",
+                                                         "If-Modified-Since",
+                                                         "If-Unmodified-Since",
+                                                         "Accept-Encoding",
+                                                         "Content-Length",
+                                                         "Content-Type",
+                                                         "Expect"};
 
 template <std::size_t N>
 bool is_one_of(std::string_view name, const std::array<std::string_view, N>& names) {
@@ -29,9 +38,16 @@ bool is_protected(std::string_view name, const Route* route) {
   if (is_one_of(name, kNeverNamed) || ascii::starts_with(name, "X-Forwarded-")) return true;
   if (!route) return false;
   if (is_identity_field(name, route->identity)) return true;
+  const auto is_it = [&](std::string_view other) { return ascii::equals(name, other); };
+  if (std::any_of(route->reattach.begin(), route->reattach.end(), is_it)) return true;
   return std::any_of(route->key.begin(), route->key.end(), [&](const KeyPart& part) {
     return part.kind == KeyPart::Kind::Header && ascii::equals(part.name, name);
   });
+}
+
+bool has_upstream_field(const Route& route, std::string_view name) {
+  return std::any_of(route.upstream_fields.begin(), route.upstream_fields.end(),
+                     [&](const auto& field) { return ascii::equals(field.first, name); });
 }
 
 void append_line(std::string& out, std::string_view name, std::string_view value) {
@@ -41,10 +57,15 @@ void append_line(std::string& out, std::string_view name, std::string_view value
   out += "\r\n";
 }
 
-// What every request gets from us, besides its own fields.
+// What every request gets from us, besides its own fields, unless the operator says something else there.
 class Forwarding {
  public:
   explicit Forwarding(const Peer& peer) : peer_(peer) {}
+  Forwarding(const Peer& peer, const Route& route)
+      : peer_(peer),
+        has_for_(has_upstream_field(route, "X-Forwarded-For")),
+        has_proto_(has_upstream_field(route, "X-Forwarded-Proto")),
+        has_host_(has_upstream_field(route, "X-Forwarded-Host")) {}
 
   // True if the field was taken care of.
   bool take(std::string& out, const http::Field& field) {
@@ -66,7 +87,7 @@ class Forwarding {
       forwarded_for_ += forwarded_for_.empty() ? "" : ", ";
       forwarded_for_ += peer_.address;
     }
-    if (!forwarded_for_.empty()) append_line(out, "X-Forwarded-For", forwarded_for_);
+    if (!forwarded_for_.empty() && !has_for_) append_line(out, "X-Forwarded-For", forwarded_for_);
     if (!has_proto_) out += "X-Forwarded-Proto: http\r\n";
     if (!has_host_ && !host.empty()) append_line(out, "X-Forwarded-Host", host);
     if (peer_.via) out += "Via: 1.1 ssequel\r\n";
@@ -75,6 +96,7 @@ class Forwarding {
  private:
   const Peer& peer_;
   std::string forwarded_for_;
+  bool has_for_ = false;
   bool has_proto_ = false;
   bool has_host_ = false;
 };
@@ -104,7 +126,7 @@ void append_passed_request(std::string& out, const http::RequestHead& head, cons
     if (route && ascii::equals(field.name, "Accept-Encoding")) return;
     if (ascii::equals(field.name, "Host")) {
       // The authority of an absolute-form target wins over the field (RFC 9112 §3.2.2).
-      append_line(out, "Host", head.host);
+      append_line(out, field.name, head.host);
       has_host = true;
       return;
     }
@@ -113,7 +135,8 @@ void append_passed_request(std::string& out, const http::RequestHead& head, cons
   });
   if (!has_host) append_line(out, "Host", head.host.empty() ? "localhost" : std::string_view(head.host));
   if (route) append_line(out, "Accept-Encoding", "identity");
-  if (id.kind == UpstreamLastEventId::Kind::Replaced) append_line(out, "Last-Event-ID", id.value);
+  // Checked: an origin id may have come back inside a client's Last-Event-ID, where it could hold anything.
+  if (id.kind == UpstreamLastEventId::Kind::Replaced) http::append_field(out, "Last-Event-ID", id.value);
   forwarding.finish(out, head.host);
   if (head.framing.kind == http::Framing::Kind::Chunked) out += "Transfer-Encoding: chunked\r\n";
   if (head.is_upgrade) {
@@ -130,25 +153,21 @@ void append_shared_request(std::string& out, const http::Fields& fields, std::st
                            std::optional<std::string_view> last_event_id) {
   http::append_request_line(out, "GET", target);
   const http::ConnectionOptions connection(fields);
-  Forwarding forwarding(peer);
-  append_line(out, "Host", host.empty() ? "localhost" : host);
-  bool has_accept = false;
+  Forwarding forwarding(peer, route);
+  if (!has_upstream_field(route, "Host")) append_line(out, "Host", host.empty() ? "localhost" : host);
+  bool has_accept = has_upstream_field(route, "Accept");
   fields.for_each([&](const http::Field& field) {
     if (http::is_hop_by_hop(field.name) || is_one_of(field.name, kNotShared)) return;
-    if (ascii::equals(field.name, "Host") || ascii::equals(field.name, "Last-Event-ID")) return;
     if (connection.names(field.name) && !is_protected(field.name, &route)) return;
     if (!with_identity && is_identity_field(field.name, route.identity)) return;
-    for (const auto& [name, value] : route.upstream_fields) {
-      if (ascii::equals(field.name, name)) return;
-    }
+    if (has_upstream_field(route, field.name)) return;
     if (forwarding.take(out, field)) return;
     has_accept |= ascii::equals(field.name, "Accept");
     append_line(out, field.name, field.value);
   });
   if (!has_accept) append_line(out, "Accept", "text/event-stream");
-  append_line(out, "Accept-Encoding", "identity");
-  for (const auto& [name, value] : route.upstream_fields) append_line(out, name, value);
-  if (last_event_id && !last_event_id->empty()) append_line(out, "Last-Event-ID", *last_event_id);
+  for (const auto& [name, value] : route.upstream_fields) http::append_field(out, name, value);
+  if (last_event_id && !last_event_id->empty()) http::append_field(out, "Last-Event-ID", *last_event_id);
   forwarding.finish(out, host);
   out += "\r\n";
 }
