@@ -494,6 +494,12 @@ TEST_CASE("a long log costs little more than its frames") {
   CHECK(story.log.memory() < story.log.window_bytes() * 5 / 4);
 }
 
+TEST_CASE("a small window is kept in small segments") {
+  Story story({.events = 0, .bytes = 128 * 1024});
+  for (int i = 0; i < 5'000; ++i) story.emit(std::string(200, 'x'));
+  CHECK(story.log.memory() < 128 * 1024 * 3 / 2);
+}
+
 TEST_CASE("an event larger than any segment takes one of its own") {
   Story story;
   story.emit("before");
