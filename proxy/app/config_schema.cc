@@ -105,6 +105,9 @@ std::string cell(std::string_view text) {
   return out;
 }
 
+// The page says once how durations and sizes are written.
+std::string_view without_examples(std::string_view allowed) { return allowed.substr(0, allowed.find(", such as")); }
+
 template <class Owner>
 std::string rows(const Table<Owner>& table, Scope scope) {
   std::string out = "| key | default | allowed | meaning |\n|---|---|---|---|\n";
@@ -112,8 +115,8 @@ std::string rows(const Table<Owner>& table, Scope scope) {
     if (setting.scope != scope) continue;
     const auto fallback = setting.default_note.empty() ? "`" + yaml_flow(setting.json(defaults_for(setting))) + "`"
                                                        : std::string(setting.default_note);
-    out += fmt::format("| `{}` | {} | {} | {} |\n", setting.key, cell(fallback), cell(setting.allowed),
-                       cell(setting.about));
+    out += fmt::format("| `{}` | {} | {} | {} |\n", setting.key, cell(fallback),
+                       cell(without_examples(setting.allowed)), cell(setting.about));
   }
   return out;
 }

@@ -95,7 +95,7 @@ Table<Options> make_option_table() {
              "a subscriber that acknowledged nothing of what it was sent for this long is cut"),
       option("limits.event_bytes", Size(64, kGiB), AT(limits.event_bytes),
              "one event as received; at most half of each window.bytes"),
-      option("limits.store_bytes", Or("auto", Size(4 * kKiB, 64 * kTiB)), AT(limits.store_bytes),
+      option("limits.store_bytes", Or("auto", Size(4 * kKiB, kTiB)), AT(limits.store_bytes),
              "all windows together; auto: half of the cgroup's memory limit, else 256MiB"),
       option("drain.delay", Duration(0ms, 1h), AT(drain.delay),
              "from not ready to the first goodbye, for load balancers to notice"),

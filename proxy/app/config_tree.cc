@@ -169,10 +169,10 @@ class Builder final : public YAML::EventHandler {
       map.entry = Entry{"", key.mark, {}};
       return;
     }
+    map.entry = Entry{key.text, key.mark, {}};
     if (key.text == "<<" && !key.is_quoted) {
       problems_.add(key.mark, path(), "found a merge key (<<); write the keys themselves");
     }
-    map.entry = Entry{key.text, key.mark, {}};
   }
 
   void end_entry(Level& map, Node value) {
@@ -227,6 +227,7 @@ bool is_readable(std::string_view text, Problems& problems) {
 std::string explained(const std::string& message, std::string_view line) {
   std::string out = "not YAML: " + message;
   if (line.find("[::") != line.npos) out += R"(; an IPv6 address needs quotes: "[::1]:8080")";
+  if (line.find('?') != line.npos) out += "; inside [...] and {...}, a text with a ? needs quotes";
   if (line.find('\t') != line.npos) out += "; a tab cannot indent";
   return out;
 }

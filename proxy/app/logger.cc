@@ -52,6 +52,7 @@ std::string escaped(std::string_view text) {
   constexpr std::string_view kEllipsis = "…";
   std::string out;
   std::string one;
+  std::size_t cut = 0;  // Up to where there is room for the ellipsis.
   while (!text.empty()) {
     const auto character = utf8::decode(text);
     one.clear();
@@ -69,9 +70,12 @@ std::string escaped(std::string_view text) {
       one = text.substr(0, character.size);
     }
     text.remove_prefix(character.size);
-    const std::size_t reserve = text.empty() ? 0 : kEllipsis.size();
-    if (out.size() + one.size() + reserve > kLogValueMax) return out += kEllipsis;
+    if (out.size() + one.size() > kLogValueMax) {
+      out.resize(cut);
+      return out += kEllipsis;
+    }
     out += one;
+    if (out.size() + kEllipsis.size() <= kLogValueMax) cut = out.size();
   }
   return out;
 }
