@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/clock.h"
@@ -57,5 +58,8 @@ void prepare_process();
 [[nodiscard]] std::uint64_t open_files_limit();
 // CPUs this process may use: affinity and cgroup quota, at least 1.
 [[nodiscard]] unsigned usable_cpus();
+// The memory limit of the control group this process is in (version 2: memory.max, 1: memory.limit_in_bytes); nothing
+// if there is none.
+[[nodiscard]] std::optional<std::uint64_t> memory_limit();
 
 }  // namespace ssequel::net

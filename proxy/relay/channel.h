@@ -123,6 +123,8 @@ class Channel final : private sse::ParserListener {
   void on_upstream_final();
   void on_timer(ChannelTimer timer);
   [[nodiscard]] bool is_upstream_paused() const { return is_paused_; }
+  // Received, but not in the log yet: what one read brought, and of compressed content some mebibyte made of it.
+  [[nodiscard]] std::size_t pending_bytes() const { return pending_.capacity() + compressed_.capacity(); }
   // Lets the upstream go now (drain, limits); inside one of the port's calls, right after it. Session: counts as broken
   // off.
   void let_go();

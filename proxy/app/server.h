@@ -1,0 +1,71 @@
+// The process: the event loop and its worker, the admin endpoint, signals, reloads, the drain.
+//
+//   Running ──POST /drain, SIGTERM──► Announced ──drain.delay──► Ending ──idle, or drain.timeout──► gone (signal only)
+//
+// POST /drain leaves the process running; the first signal after it counts as the first. A second signal exits at once.
+#pragma once
+
+#include <csignal>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "app/config.h"
+#include "app/logger.h"
+#include "app/metrics.h"
+#include "gateway/admin.h"
+#include "gateway/worker.h"
+#include "net/signals.h"
+
+namespace ssequel::app {
+
+class Server final : private gateway::AdminBackend, private net::Deadline::Listener {
+ public:
+  // config_file: empty if there is none, and nothing is reloaded.
+  Server(FdLogger& logger, const Clock& clock, Random& random, Config config, std::string config_file, Environment env);
+  ~Server() override;
+
+  // Opens every listener. An error is the operator's to mend: exit code 2.
+  [[nodiscard]] Result<void> open();
+  // Until a drain by signal is over. The exit code.
+  [[nodiscard]] int run();
+
+  [[nodiscard]] std::vector<std::uint16_t> ports() const { return worker_->ports(); }
+  [[nodiscard]] std::uint16_t admin_port() const { return admin_->port(); }
+  [[nodiscard]] net::Loop& loop() { return loop_; }
+
+ private:
+  void metrics(std::function<void(std::string)> done) override;
+  void channels(std::function<void(std::string)> done) override;
+  [[nodiscard]] gateway::Readiness readiness() override;
+  void drain() override;
+
+  void on_signal(int signal);
+  void on_deadline(net::Deadline& deadline) override;
+  void reload();
+  void stop(int code);
+
+  FdLogger& logger_;
+  Config config_;
+  const std::string config_file_;
+  const Environment env_;
+  net::Loop loop_;
+  gateway::House house_;
+  std::unique_ptr<net::DeadlineQueue> deadlines_;
+  std::unique_ptr<gateway::Worker> worker_;
+  std::unique_ptr<gateway::Admin> admin_;
+  std::vector<net::Owned<net::SignalWatch>> signals_;
+  net::Owned<net::FileWatch> file_watch_;
+  std::unique_ptr<net::Deadline> delay_;   // drain.delay
+  std::unique_ptr<net::Deadline> finish_;  // Looks whether all is done, until ends_by_.
+  Millis ends_by_ = Millis::max();
+  bool is_listening_ = false;
+  bool is_draining_ = false;
+  bool is_signalled_ = false;
+  bool reload_ok_ = true;
+  int exit_code_ = 0;
+};
+
+}  // namespace ssequel::app

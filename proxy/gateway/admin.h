@@ -1,0 +1,63 @@
+// The admin endpoint: metrics, health, readiness, channels, drain. Shows no payload, no credential, no query string.
+// One request, one answer; connections are kept alive.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "gateway/client_session.h"
+#include "gateway/retired.h"
+#include "net/deadline.h"
+#include "net/listener.h"
+
+namespace ssequel::gateway {
+
+struct Readiness {
+  bool is_ready = false;
+  std::string why;  // One line: "ready", "draining" ...
+  bool is_store_ready = true;
+  std::string store = "memory";
+};
+
+// Who answers. Text may come later, since it may have to be gathered from several loops: `done` is called once.
+class AdminBackend {
+ public:
+  virtual ~AdminBackend() = default;
+  virtual void metrics(std::function<void(std::string)> done) = 0;   // Prometheus text format 0.0.4.
+  virtual void channels(std::function<void(std::string)> done) = 0;  // JSON.
+  [[nodiscard]] virtual Readiness readiness() = 0;
+  virtual void drain() = 0;
+};
+
+class Admin final : private ClientHandler, private net::ListenerClient {
+ public:
+  Admin(net::Loop& loop, net::DeadlineQueue& deadlines, AdminBackend& backend);
+  ~Admin() override;
+  [[nodiscard]] Result<void> listen(const net::Address& address);
+  [[nodiscard]] std::uint16_t port() const;
+  void close();
+
+ private:
+  class Pending;
+  void on_request(ClientSession& session, http::RequestHead& head) override;
+  void on_refused(ClientSession&, int) override {}
+  void on_session_over(ClientSession& session) override;
+  [[nodiscard]] bool is_closing() const override { return false; }
+  void on_accepted(net::Owned<net::Stream> stream) override;
+  void on_accept_trouble(const Error&) override {}
+  void answer(ClientSession& session, int status, std::string_view type, std::string_view content);
+  void answer_later(ClientSession& session, void (AdminBackend::*ask)(std::function<void(std::string)>),
+                    std::string_view type);
+
+  net::Loop& loop_;
+  net::DeadlineQueue& deadlines_;
+  AdminBackend& backend_;
+  Graveyard graveyard_;
+  net::Owned<net::Listener> listener_;
+  std::unordered_map<ClientSession*, std::unique_ptr<ClientSession>> sessions_;
+};
+
+}  // namespace ssequel::gateway

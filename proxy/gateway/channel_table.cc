@@ -1,0 +1,147 @@
+#include "gateway/channel_table.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/base62.h"
+#include "gateway/worker.h"
+
+namespace ssequel::gateway {
+namespace {
+
+constexpr Millis kExpiry{5000};
+
+}  // namespace
+
+ChannelTable::ChannelTable(Worker& worker) : worker_(worker), expiry_(worker.deadlines(), *this) {}
+
+ChannelTable::~ChannelTable() = default;
+
+ChannelHost* ChannelTable::find(std::string_view key) {
+  const auto at = channels_.find(std::string(key));
+  return at == channels_.end() ? nullptr : at->second.get();
+}
+
+ChannelHost* ChannelTable::add(relay::Channel::Setup setup) {
+  if (!expiry_.is_set()) expiry_.set(kExpiry);
+  auto key = setup.key;
+  auto& counters = worker_.route_counters(setup.route->name);
+  auto host = std::make_unique<ChannelHost>(worker_, std::move(setup), counters);
+  auto* opened = host.get();
+  channels_.emplace(std::move(key), std::move(host));
+  return opened;
+}
+
+ChannelHost* ChannelTable::open_shared(std::shared_ptr<const relay::Route> route, std::string key, std::string target,
+                                       std::string host, bool is_eager) {
+  if (!make_room()) return nullptr;
+  auto& house = worker_.house();
+  relay::Channel::Setup setup;
+  // A tag where ids could be mistaken for a neighbour's, or tell one identity of another.
+  const bool has_identity = route->key_has_identity() && key.find("i32:") != std::string::npos;
+  if (route->ids.always_tag || has_identity) {
+    std::array<std::byte, 16> bits{};
+    house.random.fill(bits);
+    setup.id_form.tag = base62::encode_tag(bits);
+    setup.first_number = 1;
+  } else if (route->ids.start) {
+    setup.first_number = house.beginnings.begin_at(*route->ids.start, key);
+  } else {
+    setup.first_number = house.beginnings.begin_at_time(house.clock.unix_micros());
+  }
+  setup.route = std::move(route);
+  setup.key = std::move(key);
+  setup.target = std::move(target);
+  setup.host = std::move(host);
+  setup.is_eager = is_eager;
+  return add(std::move(setup));
+}
+
+ChannelHost* ChannelTable::open_session(std::shared_ptr<const relay::Route> route, std::string method,
+                                        std::string target, std::string host, SessionBinding binding) {
+  if (!make_room()) return nullptr;
+  relay::Channel::Setup setup;
+  std::array<std::byte, 16> bits{};
+  worker_.house().random.fill(bits);
+  setup.id_form = {.tag = base62::encode_tag(bits), .carries_origin = true};
+  setup.first_number = 1;
+  setup.key = setup.id_form.tag;
+  setup.route = std::move(route);
+  setup.method = std::move(method);
+  setup.target = std::move(target);
+  setup.host = std::move(host);
+  auto* opened = add(std::move(setup));
+  opened->binding() = std::move(binding);
+  return opened;
+}
+
+void ChannelTable::retire(ChannelHost& host) {
+  const auto at = channels_.find(host.channel().setup().key);
+  if (at == channels_.end() || at->second.get() != &host) return;
+  auto owned = std::move(at->second);
+  channels_.erase(at);
+  const auto& log = *host.channel().log();
+  if (log.form().tag.empty()) {
+    const bool by_key = host.channel().route().ids.start.has_value();
+    worker_.house().beginnings.given(log.next_number() - 1, by_key ? host.channel().setup().key : std::string());
+  }
+  bytes_ -= host.counted_bytes;
+  host.close();
+  worker_.graveyard().take(std::move(owned));
+}
+
+bool ChannelTable::make_room() {
+  if (channels_.size() < worker_.settings().options.limits.channels) return true;
+  ChannelHost* oldest = nullptr;
+  for (auto& [key, host] : channels_) {
+    if (host->channel().readers() != 0 || host->channel().setup().is_eager) continue;
+    if (!oldest || host->channel().last_watched() < oldest->channel().last_watched()) oldest = host.get();
+  }
+  if (!oldest) return false;
+  retire(*oldest);
+  return true;
+}
+
+void ChannelTable::account(ChannelHost& host) {
+  const auto bytes = host.channel().log()->window_bytes();
+  bytes_ += bytes - host.counted_bytes;
+  host.counted_bytes = bytes;
+  if (bytes_ > worker_.settings().store_bytes) shed();
+}
+
+void ChannelTable::shed() {
+  const auto limit = worker_.settings().store_bytes;
+  // A little more than needed, so that not every event has to look for a victim.
+  const auto goal = limit - limit / 16;
+  std::vector<ChannelHost*> order;
+  for (auto& [key, host] : channels_) {
+    if (host->counted_bytes != 0) order.push_back(host.get());
+  }
+  std::sort(order.begin(), order.end(), [](ChannelHost* a, ChannelHost* b) {
+    const bool a_watched = a->channel().readers() != 0;
+    const bool b_watched = b->channel().readers() != 0;
+    if (a_watched != b_watched) return b_watched;
+    return a->channel().last_watched() < b->channel().last_watched();
+  });
+  for (auto* host : order) {
+    if (bytes_ <= goal) break;
+    host->channel().shed(bytes_ - goal);
+    const auto left = host->channel().log()->window_bytes();
+    bytes_ -= host->counted_bytes - left;
+    host->counted_bytes = left;
+  }
+}
+
+void ChannelTable::on_deadline(net::Deadline&) {
+  for_each([this](ChannelHost& host) {
+    host.channel().expire();
+    account(host);
+  });
+  if (!channels_.empty()) expiry_.set(kExpiry);
+}
+
+void ChannelTable::close_all() {
+  for_each([this](ChannelHost& host) { retire(host); });
+}
+
+}  // namespace ssequel::gateway

@@ -1,0 +1,57 @@
+// The channels of one loop: shared ones by key, session ones by tag. Keeps limits.channels and limits.store_bytes.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "gateway/channel_host.h"
+#include "net/deadline.h"
+
+namespace ssequel::gateway {
+
+class Worker;
+
+class ChannelTable final : private net::Deadline::Listener {
+ public:
+  explicit ChannelTable(Worker& worker);
+  ~ChannelTable() override;
+
+  // Null if there is none. Shared: channel_key(). Session: the tag.
+  [[nodiscard]] ChannelHost* find(std::string_view key);
+  // A new channel; null at limits.channels when every channel is watched. Otherwise the one without subscribers that
+  // was watched least recently makes room.
+  [[nodiscard]] ChannelHost* open_shared(std::shared_ptr<const relay::Route> route, std::string key, std::string target,
+                                         std::string host, bool is_eager);
+  [[nodiscard]] ChannelHost* open_session(std::shared_ptr<const relay::Route> route, std::string method,
+                                          std::string target, std::string host, SessionBinding binding);
+  // Takes it out of the table and destroys it later.
+  void retire(ChannelHost& host);
+  // The log of a channel grew: over store_bytes, the oldest entries go, of unwatched channels first.
+  void account(ChannelHost& host);
+  [[nodiscard]] std::size_t size() const { return channels_.size(); }
+  [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
+  template <class Use>
+  void for_each(Use use) {
+    std::vector<ChannelHost*> all;
+    all.reserve(channels_.size());
+    for (auto& [key, host] : channels_) all.push_back(host.get());
+    for (auto* host : all) use(*host);
+  }
+  void close_all();
+
+ private:
+  [[nodiscard]] bool make_room();
+  ChannelHost* add(relay::Channel::Setup setup);
+  void shed();
+  void on_deadline(net::Deadline& deadline) override;
+
+  Worker& worker_;
+  std::unordered_map<std::string, std::unique_ptr<ChannelHost>> channels_;
+  std::uint64_t bytes_ = 0;
+  net::Deadline expiry_;  // Lets aged entries of quiet channels go.
+};
+
+}  // namespace ssequel::gateway

@@ -1,0 +1,331 @@
+#include "gateway/session_request.h"
+
+#include "http/serializer.h"
+#include "relay/identity.h"
+#include "relay/stream_head.h"
+#include "replay/event_id.h"
+#include "sse/frame.h"
+
+namespace ssequel::gateway {
+namespace {
+
+SessionBinding binding_of(const SessionContext& context) {
+  return {.identity = context.identity,
+          .path = std::string(context.head.path()),
+          .origin = std::string(context.head.fields.get("Origin").value_or(std::string_view()))};
+}
+
+std::string_view tag_of(const relay::LastEventId& id) { return replay::parse_id(id.value).tag; }
+
+bool lists_method(const relay::Route& route, std::string_view method) {
+  return std::find(route.match.methods.begin(), route.match.methods.end(), method) != route.match.methods.end();
+}
+
+}  // namespace
+
+void start_session_request(Worker& worker, ClientSession& client, std::shared_ptr<const relay::Route> route,
+                           http::RequestHead& head, relay::LastEventId id, AccessRecord record) {
+  SessionContext context;
+  context.identity = relay::identity_of(head.fields, route->identity);
+  context.route = std::move(route);
+  context.id = std::move(id);
+  context.head = std::move(head);
+  if (context.id.is_present && context.id.is_readable && replay::has_tag_form(context.id.value)) {
+    auto exchange = std::make_unique<SessionResume>(worker, client, std::move(context), std::move(record));
+    auto& begun = *exchange;
+    client.begin(std::move(exchange));
+    begun.start();
+    return;
+  }
+  auto exchange = std::make_unique<SessionOpen>(worker, client, std::move(context), std::move(record));
+  auto& begun = *exchange;
+  client.begin(std::move(exchange));
+  begun.start_session({}, false);
+}
+
+// --------------------------------------------------------------------------------------------------------- open
+
+SessionOpen::SessionOpen(Worker& worker, ClientSession& client, SessionContext context, AccessRecord record)
+    : Forward(worker, client, std::move(record)), context_(std::move(context)) {}
+
+void SessionOpen::start_session(const relay::UpstreamLastEventId& id, bool tell_unknown) {
+  tell_unknown_ = tell_unknown;
+  start(context_.head, context_.route.get(), id);
+}
+
+bool SessionOpen::judge_head(http::ResponseHead& head) {
+  if (is_trouble(head.status) && context_.head.method == "GET" && accepts_event_stream(context_.head.fields)) {
+    upstream_->abandon();
+    trouble(relay::TroubleReason::Status, head.status, retry_after_of(head.fields));
+    return true;
+  }
+  if (!relay::is_event_stream(head, context_.route->upstream_format)) return false;
+  const auto coding = http::content_coding(head.fields.get("Content-Encoding").value_or(std::string_view()));
+  if (!coding) {
+    worker_.log_once("coding:" + context_.route->name, LogLevel::Warn,
+                     "the upstream's event stream has a content coding that cannot be undone; passed through without "
+                     "ids",
+                     context_.route->name);
+    return false;
+  }
+  if (!client_.is_content_over()) {
+    worker_.log_once("duplex:" + context_.route->name, LogLevel::Warn,
+                     "the upstream's event stream began before the request's content ended; passed through without ids",
+                     context_.route->name);
+    return false;
+  }
+  take_stream(head, *coding);
+  return true;
+}
+
+void SessionOpen::take_stream(http::ResponseHead& head, http::ContentCoding coding) { open_channel(head, coding); }
+
+void SessionOpen::open_channel(http::ResponseHead& head, http::ContentCoding coding) {
+  const auto& request = context_.head;
+  auto* host = worker_.channels().open_session(context_.route, request.method, request.origin_form, request.host,
+                                               binding_of(context_));
+  if (!host) {
+    upstream_->abandon();
+    trouble(relay::TroubleReason::Overload, 503, Millis(1000));
+    return;
+  }
+  const auto origin = request.fields.get("Origin").value_or(std::string_view());
+  host->adopt_upstream(std::move(upstream_), head, origin, coding);
+  Beginning beginning;
+  beginning.prime = !context_.id.is_present && wants_priming(*context_.route, request);
+  if (context_.id.is_present) {
+    auto& counters = host->counters();
+    ++counters.reconnects;
+    counters.replayed.observe(0, relay::kReplayBounds);
+    ++counters.resumes[static_cast<std::size_t>(relay::ResumedBy::None)];
+  }
+  if (tell_unknown_) {
+    auto& counters = host->counters();
+    beginning.sync = sse::SyncReason::Unknown;
+    ++counters.sync_required[static_cast<std::size_t>(sse::SyncReason::Unknown)];
+    ++counters.mismatches[static_cast<std::size_t>(relay::Mismatch::Unknown)];
+  }
+  StreamAnswer answer;
+  answer.head = &request;
+  answer.last_event_id = &context_.id;
+  answer.cors = &host->channel().head()->cors;
+  answer.set_cookies = &head.fields;
+  begin_stream(worker_, client_, *host, std::move(record_), beginning, std::move(answer));
+}
+
+bool SessionOpen::judge_failure(UpstreamFailure failure, const Error& error) {
+  if (context_.head.method != "GET" || !accepts_event_stream(context_.head.fields)) return false;
+  const auto reason = failure == UpstreamFailure::Timeout   ? relay::TroubleReason::Timeout
+                      : failure == UpstreamFailure::Connect ? relay::TroubleReason::Connect
+                                                            : relay::TroubleReason::BadResponse;
+  record_.cause = error.context;
+  trouble(reason, 0, Millis(0));
+  return true;
+}
+
+void SessionOpen::trouble(relay::TroubleReason reason, int status, Millis retry_after) {
+  ++worker_.route_counters(context_.route->name).trouble[static_cast<std::size_t>(reason)];
+  if (status != 0) record_.cause = std::to_string(status);
+  if (context_.head.method != "GET" || !accepts_event_stream(context_.head.fields)) {
+    worker_.log_access(record_, status);
+    client_.respond_problem(status, "limits.channels is reached and every channel is read", "Retry-After: 1\r\n");
+    return;
+  }
+  worker_.log_access(record_, 200);
+  worker_.answer_trouble(client_, *context_.route, context_.head, worker_.trouble_retry(*context_.route, retry_after));
+}
+
+// ----------------------------------------------------------------------------------------------------- continue
+
+void SessionContinue::take_stream(http::ResponseHead& head, http::ContentCoding coding) {
+  auto* host = worker_.channels().find(tag_);
+  if (!host || host->channel().state() != relay::Channel::State::Ended) {
+    open_channel(head, coding);  // Gone, or somebody else was first: a channel of its own.
+    return;
+  }
+  const auto place = host->channel().log()->appended();
+  Beginning beginning;
+  beginning.place = place;
+  StreamAnswer answer;
+  answer.head = &context_.head;
+  answer.last_event_id = &context_.id;
+  const auto origin = context_.head.fields.get("Origin").value_or(std::string_view());
+  host->continue_with(std::move(upstream_), head, origin, coding);
+  answer.cors = &host->channel().head()->cors;
+  answer.set_cookies = &head.fields;
+  begin_stream(worker_, client_, *host, std::move(record_), beginning, std::move(answer));
+}
+
+// ------------------------------------------------------------------------------------------------------- resume
+
+SessionResume::SessionResume(Worker& worker, ClientSession& client, SessionContext context, AccessRecord record)
+    : worker_(worker), client_(client), context_(std::move(context)), record_(std::move(record)) {}
+
+SessionResume::~SessionResume() {
+  if (!is_over_) on_client_gone();
+}
+
+void SessionResume::on_client_gone() {
+  if (std::exchange(is_asking_, false)) worker_.authorizer().forget(*this);
+  if (!std::exchange(is_over_, true)) worker_.log_access(record_, 499);
+}
+
+void SessionResume::start() {
+  using Kind = relay::Authorize::Kind;
+  const auto kind = context_.route->authorize.kind;
+  if ((kind == Kind::Probe || kind == Kind::Path) && known_channel()) {
+    is_asking_ = true;
+    worker_.authorizer().ask(*context_.route, context_.head, context_.identity, client_.peer_address(), *this);
+    return;
+  }
+  resume();
+}
+
+void SessionResume::on_verdict(const Verdict& verdict) {
+  is_asking_ = false;
+  if (verdict.kind == Verdict::Kind::Admitted) {
+    resume();
+    return;
+  }
+  is_over_ = true;
+  auto& counters = worker_.route_counters(context_.route->name);
+  if (verdict.kind == Verdict::Kind::NoVerdict) {
+    ++counters.trouble[static_cast<std::size_t>(relay::TroubleReason::Authorizer)];
+    if (context_.head.method == "GET" && accepts_event_stream(context_.head.fields)) {
+      record_.cause = "authorize";
+      worker_.log_access(record_, 200);
+      worker_.answer_trouble(client_, *context_.route, context_.head,
+                             worker_.trouble_retry(*context_.route, verdict.retry_after));
+      return;
+    }
+    worker_.log_access(record_, 503);
+    client_.respond_problem(503, "the authoriser gave no verdict", "Retry-After: 1\r\n");
+    return;
+  }
+  worker_.log_access(record_, verdict.status);
+  client_.respond_problem(verdict.status, "the authoriser refused");
+}
+
+ChannelHost* SessionResume::known_channel() {
+  auto* host = worker_.channels().find(tag_of(context_.id));
+  if (!host || host->channel().is_shared() || host->channel().route().name != context_.route->name) return nullptr;
+  const auto& method = context_.head.method;
+  if (method != "GET" && method != host->channel().setup().method) return nullptr;
+  if (!(host->binding() == binding_of(context_))) {
+    ++host->counters().mismatches[static_cast<std::size_t>(relay::Mismatch::Identity)];
+    worker_.log_once("identity:" + context_.route->name, LogLevel::Warn,
+                     "a known session id came with another identity, path or Origin and was answered as unknown; if a "
+                     "cookie or token that changes is the reason, set identity.fields or identity.cookies",
+                     context_.route->name);
+    return nullptr;
+  }
+  return host;
+}
+
+void SessionResume::resume() {
+  if (auto* host = known_channel()) {
+    resume_in(*host);
+  } else {
+    without_channel();
+  }
+}
+
+void SessionResume::resume_in(ChannelHost& host) {
+  using State = relay::Channel::State;
+  auto& channel = host.channel();
+  const auto& route = channel.route();
+  const auto& log = *channel.log();
+  auto beginning = begin_by_id(worker_, host, context_.id, false);
+  const bool is_at_end = beginning.place == log.published();
+  const auto end = log.last_end();
+  StreamAnswer answer;
+  if (channel.state() == State::Ended) {
+    const bool is_broken = !end || !end->is_clean;
+    const bool opened_by_get = channel.setup().method == "GET";
+    if (is_broken && !opened_by_get) {
+      answer.then_upstream_lost = true;  // Never sent again by itself: nothing is paid or done twice.
+    } else if (is_at_end) {
+      auto at_end = route.at_end;
+      if (at_end == relay::AtEnd::Auto) {
+        at_end = opened_by_get ? relay::AtEnd::Upstream : relay::AtEnd::NoContent;
+      }
+      if (at_end == relay::AtEnd::Upstream && context_.head.method != "GET") at_end = relay::AtEnd::NoContent;
+      if (at_end == relay::AtEnd::Upstream && !beginning.sync) {
+        is_over_ = true;
+        relay::UpstreamLastEventId id{.kind = relay::UpstreamLastEventId::Kind::Removed, .value = {}};
+        if (const auto last = channel.last_origin_id(); !last.empty()) {
+          id = {.kind = relay::UpstreamLastEventId::Kind::Replaced, .value = std::string(last)};
+        }
+        auto next = std::make_unique<SessionContinue>(worker_, client_, std::move(context_), std::move(record_),
+                                                      channel.setup().key);
+        auto& begun = *next;
+        client_.replace(std::move(next));
+        begun.start_session(id, false);
+        return;
+      }
+      if (at_end == relay::AtEnd::NoContent && !beginning.sync) {
+        is_over_ = true;
+        worker_.log_access(record_, 204);
+        const bool close = !client_.may_keep_alive();
+        std::string out;
+        http::append_status_line(out, 204, "No Content");
+        if (close) out += "Connection: close\r\n";
+        out += "\r\n";
+        client_.respond(out, close);
+        return;
+      }
+    }
+  }
+  is_over_ = true;
+  answer.head = &context_.head;
+  answer.last_event_id = &context_.id;
+  answer.cors = &channel.head()->cors;
+  answer.ends_now = channel.state() == State::Ended && is_at_end && !answer.then_upstream_lost;
+  begin_stream(worker_, client_, host, std::move(record_), beginning, std::move(answer));
+}
+
+void SessionResume::without_channel() {
+  is_over_ = true;
+  const auto parsed = replay::parse_id(context_.id.value);
+  const bool is_get = context_.head.method == "GET";
+  if (is_get && parsed.origin) {
+    // The service's own resumption stands behind ours.
+    relay::UpstreamLastEventId id{.kind = relay::UpstreamLastEventId::Kind::Replaced, .value = *parsed.origin};
+    if (!http::is_field_value(id.value)) id = {.kind = relay::UpstreamLastEventId::Kind::Removed, .value = {}};
+    const bool lost = id.kind == relay::UpstreamLastEventId::Kind::Removed;
+    auto next = std::make_unique<SessionOpen>(worker_, client_, std::move(context_), std::move(record_));
+    auto& begun = *next;
+    client_.replace(std::move(next));
+    begun.start_session(id, lost);
+    return;
+  }
+  if (is_get && lists_method(*context_.route, "GET")) {
+    auto next = std::make_unique<SessionOpen>(worker_, client_, std::move(context_), std::move(record_));
+    auto& begun = *next;
+    client_.replace(std::move(next));
+    begun.start_session({.kind = relay::UpstreamLastEventId::Kind::Removed, .value = {}}, true);
+    return;
+  }
+  // Nothing is paid or done twice without the client's knowing: told, and broken off.
+  auto& counters = worker_.route_counters(context_.route->name);
+  ++counters.reconnects;
+  ++counters.resumes[static_cast<std::size_t>(relay::ResumedBy::None)];
+  ++counters.sync_required[static_cast<std::size_t>(sse::SyncReason::Unknown)];
+  ++counters.mismatches[static_cast<std::size_t>(relay::Mismatch::Unknown)];
+  counters.replayed.observe(0, relay::kReplayBounds);
+  std::string out;
+  const bool is_chunked = !client_.is_http10();
+  relay::append_bare_head(out, context_.head.fields.get("Origin"), is_chunked, false, "sync-required; reason=unknown");
+  std::string frame = sse::event_lines(
+      context_.route->on_gap.event,
+      sse::sync_required_data(sse::SyncReason::Unknown, context_.id.value, std::nullopt, std::nullopt));
+  frame += '\n';
+  if (is_chunked) http::append_chunk_header(out, frame.size());
+  out += frame;
+  if (is_chunked) out += "\r\n";
+  worker_.log_access(record_, 200);
+  client_.write(out);
+  client_.break_off(is_chunked);
+}
+
+}  // namespace ssequel::gateway

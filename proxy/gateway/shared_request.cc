@@ -1,0 +1,364 @@
+#include "gateway/shared_request.h"
+
+#include "base/ascii.h"
+#include "gateway/forward.h"
+#include "http/serializer.h"
+#include "relay/identity.h"
+#include "relay/stream_head.h"
+#include "relay/upstream_request.h"
+#include "replay/event_id.h"
+
+namespace ssequel::gateway {
+
+SharedRequest::SharedRequest(Worker& worker, ClientSession& client, std::shared_ptr<const relay::Route> route,
+                             http::RequestHead head, relay::LastEventId id, AccessRecord record)
+    : worker_(worker),
+      client_(client),
+      route_(std::move(route)),
+      head_(std::move(head)),
+      id_(std::move(id)),
+      record_(std::move(record)),
+      origin_(head_.fields.get("Origin").value_or(std::string_view())),
+      accepts_by_name_(accepts_event_stream(head_.fields)) {}
+
+SharedRequest::~SharedRequest() {
+  if (step_ != Step::Over) on_client_gone();
+}
+
+void SharedRequest::on_client_gone() {
+  if (step_ == Step::Authorizing) worker_.authorizer().forget(*this);
+  leave_channel();
+  side_.reset();
+  if (std::exchange(step_, Step::Over) != Step::Over) worker_.log_access(record_, 499);
+}
+
+void SharedRequest::on_drain() {
+  if (step_ == Step::Over) return;
+  if (step_ == Step::Authorizing) worker_.authorizer().forget(*this);
+  leave_channel();
+  step_ = Step::Over;
+  side_.reset();
+  ++worker_.route_counters(route_->name).trouble[static_cast<std::size_t>(relay::TroubleReason::Drain)];
+  record_.cause = "drain";
+  worker_.log_access(record_, 200);
+  worker_.answer_trouble(client_, *route_, head_, worker_.drain_retry(*route_));
+}
+
+void SharedRequest::leave_channel() {
+  auto* host = key_.empty() ? nullptr : worker_.channels().find(key_);
+  if (!host) return;
+  if (credential_ && credential_->users == 0) host->channel().forget(credential_);
+  if (step_ == Step::Waiting) host->unwait(*this);
+}
+
+void SharedRequest::start() {
+  identity_ = relay::identity_of(head_.fields, route_->identity);
+  if (route_->authorize.kind == relay::Authorize::Kind::Path) {
+    step_ = Step::Authorizing;
+    worker_.authorizer().ask(*route_, head_, identity_, client_.peer_address(), *this);
+    return;
+  }
+  attach();
+}
+
+void SharedRequest::on_verdict(const Verdict& verdict) {
+  switch (verdict.kind) {
+    case Verdict::Kind::Admitted:
+      is_authorized_ = true;
+      if (!route_->identity.authorize.empty() && !verdict.identity.empty()) identity_ = verdict.identity;
+      attach();
+      return;
+    case Verdict::Kind::Refused: {
+      // Its answer is theirs: status and fields, without content.
+      step_ = Step::Over;
+      worker_.log_access(record_, verdict.status);
+      std::string out;
+      http::append_status_line(out, verdict.status, http::reason_phrase(verdict.status));
+      verdict.fields.for_each([&](const http::Field& field) {
+        for (const auto* name : {"Content-Length", "Content-Type", "Transfer-Encoding", "Connection", "Keep-Alive",
+                                 "Content-Encoding", "ETag", "Trailer", "Upgrade"}) {
+          if (ascii::equals(field.name, name)) return;
+        }
+        http::append_field(out, field.name, field.value);
+      });
+      const bool close = !client_.may_keep_alive();
+      if (verdict.status != 204) out += "Content-Length: 0\r\n";
+      if (close) out += "Connection: close\r\n";
+      out += "\r\n";
+      client_.respond(out, close);
+      return;
+    }
+    case Verdict::Kind::NoVerdict:
+      trouble(relay::TroubleReason::Authorizer, verdict.status, verdict.retry_after);
+      return;
+  }
+}
+
+bool SharedRequest::needs_verdict() const {
+  // `auto` with an identity in the key: the channel's own upstream connection is the verdict.
+  return route_->authorize.kind == relay::Authorize::Kind::Auto && route_->key_has_identity() && !identity_.empty();
+}
+
+std::shared_ptr<relay::Credential> SharedRequest::credential(ChannelHost& host) {
+  if (credential_) return credential_;
+  credential_ = host.channel().find_credential(identity_);
+  if (!credential_) {
+    credential_ = std::make_shared<relay::Credential>();
+    credential_->identity = identity_;
+  }
+  credential_->fields = head_.fields;
+  credential_->peer_address = client_.peer_address();
+  return credential_;
+}
+
+void SharedRequest::attach() {
+  using State = relay::Channel::State;
+  step_ = Step::Attaching;
+  key_ = relay::channel_key(*route_, head_, identity_);
+  auto* host = worker_.channels().find(key_);
+  if (!host) {
+    open();
+    return;
+  }
+  auto& channel = host->channel();
+  if (channel.state() == State::Final) {
+    // Inside the log: the rest and the end. Everyone else gets the upstream's own answer.
+    const auto resume =
+        id_.is_present ? replay::resume(*channel.log(),
+                                        id_.is_readable ? std::optional<std::string_view>(id_.value) : std::nullopt)
+                       : replay::Resume{};
+    const bool is_inside = resume.kind == replay::Resume::Kind::Suffix && resume.place < channel.log()->published();
+    if (!is_inside || needs_verdict()) {
+      worker_.channels().retire(*host);
+      open();
+      return;
+    }
+    admitted(*host);
+    return;
+  }
+  if (!channel.head()) {
+    wait_for(*host);
+    return;
+  }
+  if (needs_verdict() && !has_verdict_) {
+    const bool stands =
+        channel.state() == State::Streaming && channel.opened_with() && channel.opened_with()->identity == identity_;
+    if (!stands) {
+      wait_for(*host);
+      return;
+    }
+  }
+  if (route_->authorize.kind == relay::Authorize::Kind::Probe && !is_authorized_ && !has_verdict_) {
+    step_ = Step::Authorizing;
+    worker_.authorizer().ask(*route_, head_, identity_, client_.peer_address(), *this);
+    return;
+  }
+  if (channel.state() == State::Dormant) {
+    // Its coming opens the upstream again. Who has nothing to read meanwhile waits for what the upstream says.
+    if (!id_.is_present) {
+      wait_for(*host);
+      return;
+    }
+    channel.admit(credential(*host));
+    channel.connect();
+  }
+  admitted(*host);
+}
+
+void SharedRequest::open() {
+  auto* host = worker_.channels().open_shared(route_, key_, relay::shared_target(head_, *route_), head_.host, false);
+  if (!host) {
+    trouble(relay::TroubleReason::Overload, 503, Millis(1000));
+    return;
+  }
+  // An id that cannot be one of ours may mean something to the upstream: it goes along, once.
+  const bool is_ours = replay::has_tag_form(id_.value) || replay::has_number_form(id_.value);
+  if (id_.is_present && id_.is_readable && !is_ours) host->channel().set_first_last_event_id(id_.value);
+  wait_for(*host);
+}
+
+void SharedRequest::wait_for(ChannelHost& host) {
+  step_ = Step::Waiting;
+  host.channel().admit(credential(host));
+  host.wait(*this);
+}
+
+void SharedRequest::on_channel_open() {
+  has_verdict_ = true;
+  step_ = Step::Attaching;
+  auto* host = worker_.channels().find(key_);
+  if (!host) {
+    attach();
+    return;
+  }
+  admitted(*host);
+}
+
+void SharedRequest::on_channel_answer(std::unique_ptr<UpstreamSession> upstream, http::ResponseHead& head) {
+  step_ = Step::Attaching;
+  leave_channel();
+  step_ = Step::Over;
+  auto forward = std::make_unique<Forward>(worker_, client_, std::move(record_));
+  auto& passing = *forward;
+  client_.replace(std::move(forward));
+  passing.adopt(std::move(upstream), head);
+}
+
+void SharedRequest::on_channel_closed() { attach(); }
+
+void SharedRequest::on_channel_trouble(relay::TroubleReason reason, int status, Millis retry_after) {
+  step_ = Step::Attaching;
+  auto* host = worker_.channels().find(key_);
+  const bool may_read = host && host->channel().head() && !needs_verdict() &&
+                        (route_->authorize.kind != relay::Authorize::Kind::Probe || is_authorized_);
+  if (may_read) {
+    // Its replay now, heartbeats while the channel reconnects.
+    admitted(*host);
+    return;
+  }
+  leave_channel();
+  trouble(reason, status, retry_after);
+}
+
+void SharedRequest::trouble(relay::TroubleReason reason, int status, Millis retry_after) {
+  step_ = Step::Over;
+  side_.reset();
+  auto& counters = worker_.route_counters(route_->name);
+  ++counters.trouble[static_cast<std::size_t>(reason)];
+  const int shown = status != 0 ? status : reason == relay::TroubleReason::Timeout ? 504 : 502;
+  record_.cause = std::to_string(shown);
+  if (accepts_by_name_ && head_.method == "GET") {
+    worker_.log_access(record_, 200);
+    worker_.answer_trouble(client_, *route_, head_, worker_.trouble_retry(*route_, retry_after));
+    return;
+  }
+  worker_.log_access(record_, shown);
+  std::string extra;
+  if (shown == 503 || retry_after > Millis(0)) {
+    extra = "Retry-After: " + std::to_string(std::max<std::int64_t>(1, retry_after.count() / 1000)) + "\r\n";
+  }
+  client_.respond_problem(shown, shown == 504 ? "the upstream did not answer in time" : "no answer from the upstream",
+                          extra);
+}
+
+// ------------------------------------------------------------------------------------------------- CORS, snapshot
+
+void SharedRequest::admitted(ChannelHost& host) {
+  if (!origin_.empty()) {
+    find_cors(host);
+    return;
+  }
+  place(host);
+}
+
+void SharedRequest::find_cors(ChannelHost& host) {
+  const auto head = host.channel().head();
+  const auto allowed = head->cors.get("Access-Control-Allow-Origin");
+  if (head->origin == origin_ || allowed == "*") {
+    cors_ = std::shared_ptr<const http::Fields>(head, &head->cors);
+    place(host);
+    return;
+  }
+  if (auto known = host.cors_for(origin_)) {
+    cors_ = std::move(known);
+    place(host);
+    return;
+  }
+  // What this Origin may see is the upstream's to say: one short request with the subscriber's own fields.
+  step_ = Step::Cors;
+  std::string request;
+  const bool with_identity = route_->key_has_identity() || route_->authorize.kind == relay::Authorize::Kind::Probe ||
+                             route_->authorize.kind == relay::Authorize::Kind::Path;
+  relay::append_shared_request(request, head_.fields, relay::shared_target(head_, *route_), head_.host,
+                               {.address = client_.peer_address(), .via = worker_.settings().options.via}, *route_,
+                               with_identity, std::nullopt);
+  side_ = std::make_unique<SideRequest>(worker_, static_cast<SideListener&>(*this), std::move(request), 0);
+}
+
+void SharedRequest::on_side_answer(Result<SideAnswer> answer) {
+  worker_.loop().defer([dead = std::shared_ptr<SideRequest>(std::move(side_))] {});
+  auto* host = worker_.channels().find(key_);
+  if (step_ == Step::Cors) {
+    if (!answer || is_trouble(answer->status)) {
+      leave_channel();
+      trouble(answer ? relay::TroubleReason::Status : relay::TroubleReason::BadResponse, answer ? answer->status : 0,
+              answer ? retry_after_of(answer->fields) : Millis(0));
+      return;
+    }
+    auto fields = std::make_shared<http::Fields>();
+    answer->fields.for_each([&](const http::Field& field) {
+      if (relay::is_cors_field(field.name)) fields->add(field.name, field.value);
+    });
+    cors_ = fields;
+    if (!host) {
+      attach();
+      return;
+    }
+    host->keep_cors(origin_, std::move(fields));
+    place(*host);
+    return;
+  }
+  // The snapshot.
+  if (!host) {
+    attach();
+    return;
+  }
+  const auto type = answer ? answer->fields.get("Content-Type").value_or(std::string_view()) : std::string_view();
+  const auto media = ascii::to_lower(ascii::trim(type.substr(0, type.find(';'))));
+  const bool is_text = media.starts_with("text/") || media == "application/json" || media.ends_with("+json");
+  if (!answer) {
+    beginning_.snapshot_error = answer.error().context;
+  } else if (answer->status != 200) {
+    beginning_.snapshot_error = "the snapshot was answered with status " + std::to_string(answer->status);
+  } else if (!is_text || answer->fields.has("Content-Encoding")) {
+    beginning_.snapshot_error = "the snapshot is no text";
+  } else if (host->channel().log()->first() > beginning_.place) {
+    beginning_.snapshot_error = "the place left the window while the snapshot was fetched";
+    beginning_.place = host->channel().log()->published();
+  } else {
+    beginning_.snapshot = std::move(answer->content);
+    if (beginning_.snapshot.empty()) beginning_.snapshot_error = "the snapshot is empty";
+  }
+  subscribe(*host);
+}
+
+void SharedRequest::place(ChannelHost& host) {
+  beginning_ = begin_by_id(worker_, host, id_, wants_priming(*route_, head_));
+  if (!beginning_.sync || route_->on_gap.snapshot.empty()) {
+    subscribe(host);
+    return;
+  }
+  // Fetched after the place was fixed: nothing between snapshot and stream is lost.
+  step_ = Step::Snapshot;
+  http::RequestHead asking;
+  asking.method = "GET";
+  asking.origin_form = route_->on_gap.snapshot;
+  asking.host = head_.host;
+  head_.fields.for_each([&](const http::Field& field) {
+    for (const auto* name : {"Accept", "Range", "If-Range", "If-Match", "If-None-Match", "If-Modified-Since",
+                             "If-Unmodified-Since", "Content-Length", "Content-Type", "Expect"}) {
+      if (ascii::equals(field.name, name)) return;
+    }
+    asking.fields.add(field.name, field.value);
+  });
+  asking.fields.add("Accept", "application/json, text/*");
+  std::string request;
+  relay::append_passed_request(request, asking,
+                               {.address = client_.peer_address(), .via = worker_.settings().options.via}, route_.get(),
+                               {.kind = relay::UpstreamLastEventId::Kind::Removed, .value = {}});
+  side_ = std::make_unique<SideRequest>(worker_, static_cast<SideListener&>(*this), std::move(request),
+                                        route_->event_bytes);
+}
+
+void SharedRequest::subscribe(ChannelHost& host) {
+  step_ = Step::Over;
+  StreamAnswer answer;
+  answer.head = &head_;
+  answer.last_event_id = &id_;
+  answer.cors = cors_.get();
+  answer.credential = credential(host);
+  answer.then_final = host.channel().state() == relay::Channel::State::Final;
+  begin_stream(worker_, client_, host, std::move(record_), beginning_, std::move(answer));
+}
+
+}  // namespace ssequel::gateway

@@ -1,0 +1,370 @@
+#include "gateway/subscription.h"
+
+#include <algorithm>
+#include <array>
+
+#include "http/serializer.h"
+#include "sse/frame.h"
+
+namespace ssequel::gateway {
+namespace {
+
+constexpr std::size_t kMaxRuns = 16;  // Pieces of one vectored write.
+constexpr std::size_t kMaxUnframed = 64;
+// After a client's FIN: two lines this far apart tell one who only closed its sending side from one who is gone, since
+// a closed socket answers the first with RST and the second write then fails.
+constexpr Millis kEofProbe{200};
+
+}  // namespace
+
+Subscription::Subscription(Worker& worker, ClientSession& client, ChannelHost& host, AccessRecord record, Start start)
+    : worker_(worker),
+      client_(client),
+      host_(&host),
+      log_(host.channel().log()),
+      credential_(std::move(start.credential)),
+      record_(std::move(record)),
+      deadline_(worker.deadlines(), *this),
+      cursor_(start.place),
+      start_(start.place),
+      ends_seen_(static_cast<std::uint32_t>(start.ends_seen)),
+      requested_(std::move(start.requested)),
+      has_requested_(start.has_requested),
+      keep_alive_(start.keep_alive),
+      is_chunked_(!client.is_http10()),
+      looks_like_event_source_(start.looks_like_event_source),
+      is_get_(start.is_get),
+      then_upstream_lost_(start.then_upstream_lost),
+      then_final_(start.then_final) {
+  ++host.counters().subscribers;
+  host.join(*this);
+  if (credential_) {
+    ++credential_->users;
+    host.channel().admit(credential_);
+  }
+}
+
+Subscription::~Subscription() = default;
+
+void Subscription::begin(std::string_view head, std::string_view prologue) {
+  client_.ignore_pipelined();
+  worker_.log_access(record_, 200);
+  if (auto* stream = client_.stream()) stream->set_user_timeout(worker_.settings().options.limits.send_timeout);
+  const auto& route = host_->channel().route();
+  if (route.max_age > Millis(0)) {
+    const auto full = static_cast<std::uint64_t>(route.max_age.count());
+    const auto spread = full / 5;
+    ends_at_ = worker_.loop().now() + Millis(full - spread + worker_.house().random.up_to(spread));
+  }
+  std::string out(head);
+  if (!prologue.empty()) {
+    if (is_chunked_) http::append_chunk_header(out, prologue.size());
+    out += prologue;
+    if (is_chunked_) out += "\r\n";
+  }
+  client_.write(out);
+  last_sent_ = worker_.loop().now();
+  arm();
+  serve();
+}
+
+void Subscription::arm() {
+  if (is_over_) return;
+  Millis due = ends_at_;
+  if (host_) {
+    const auto heartbeat = host_->channel().route().heartbeat;
+    if (heartbeat > Millis(0)) due = std::min(due, last_sent_ + heartbeat);
+  }
+  if (client_.is_blocked()) due = std::min(due, blocked_since_ + worker_.settings().options.limits.send_timeout);
+  if (due != Millis::max()) deadline_.set(std::max(Millis(1), due - worker_.loop().now()));
+}
+
+void Subscription::serve() {
+  if (is_over_ || !host_) return;
+  const replay::Place before = cursor_;
+  for (std::size_t turn = 0; turn < 4; ++turn) {
+    if (client_.is_blocked()) {
+      if (!was_blocked_) blocked_since_ = worker_.loop().now();
+      was_blocked_ = true;
+      arm();
+      break;
+    }
+    was_blocked_ = false;
+    const auto end = log_->end_for(start_, ends_seen_);
+    const replay::Place stop = end ? end->at : replay::ReplayLog::kNoPlace;
+    const std::vector<replay::Run>* runs = nullptr;
+    if (!host_->read(cursor_, stop, runs)) {
+      fall_behind();
+      if (is_over_ || !host_) return;
+      continue;
+    }
+    if (runs->empty()) {
+      if (end && cursor_ >= end->at) {
+        finish_at(*end);
+        return;
+      }
+      if (then_upstream_lost_) {
+        lose_upstream();
+        return;
+      }
+      if (then_final_) {
+        this->end(std::nullopt);
+        return;
+      }
+      break;
+    }
+    if (!(is_chunked_ ? write_runs(*runs) : write_unframed(*runs))) break;
+    if (is_over_ || !host_) return;
+  }
+  if (cursor_ != before) {
+    last_sent_ = worker_.loop().now();
+    arm();
+  }
+}
+
+bool Subscription::write_runs(const std::vector<replay::Run>& runs) {
+  std::array<std::string_view, kMaxRuns> pieces;
+  const std::size_t count_of_pieces = std::min(runs.size(), pieces.size());
+  std::size_t total = 0;
+  for (std::size_t i = 0; i < count_of_pieces; ++i) {
+    pieces[i] = runs[i].bytes;
+    total += runs[i].bytes.size();
+  }
+  const auto taken = client_.stream()->try_write(std::span(pieces.data(), count_of_pieces));
+  if (!taken) {
+    client_.over();  // Retires this.
+    return false;
+  }
+  const replay::Place from = cursor_;
+  if (*taken == total) {
+    cursor_ = runs[count_of_pieces - 1].end;
+    count(from, cursor_);
+    return true;
+  }
+  // The rest of the frame that was cut is queued where it lies; the cursor stands behind it, always between frames.
+  std::size_t left = *taken;
+  for (std::size_t i = 0; i < count_of_pieces; ++i) {
+    if (left >= runs[i].bytes.size()) {
+      left -= runs[i].bytes.size();
+      continue;
+    }
+    const auto boundary = log_->boundary(runs[i], left);
+    const std::string_view rest = runs[i].bytes.substr(left, boundary.offset - left);
+    cursor_ = boundary.next;
+    client_.stream()->write_shared(std::span(&rest, 1), runs[i].segment);
+    break;
+  }
+  count(from, cursor_);
+  blocked_since_ = worker_.loop().now();
+  was_blocked_ = true;
+  arm();
+  return false;
+}
+
+bool Subscription::write_unframed(const std::vector<replay::Run>& runs) {
+  std::array<std::string_view, kMaxUnframed> pieces;
+  std::array<const replay::Run*, kMaxUnframed> owners;
+  std::size_t used = 0;
+  std::size_t total = 0;
+  for (const auto& run : runs) {
+    for (auto bytes = run.bytes; !bytes.empty() && used < pieces.size();) {
+      const auto entry = replay::unframe(bytes);
+      pieces[used] = entry.frame;
+      owners[used++] = &run;
+      total += entry.frame.size();
+      bytes.remove_prefix(entry.framed_size);
+    }
+  }
+  const auto taken = client_.stream()->try_write(std::span(pieces.data(), used));
+  if (!taken) {
+    client_.over();
+    return false;
+  }
+  const replay::Place from = cursor_;
+  std::size_t left = *taken;
+  for (std::size_t i = 0; i < used; ++i) {
+    ++cursor_;
+    if (left >= pieces[i].size()) {
+      left -= pieces[i].size();
+      continue;
+    }
+    const std::string_view rest = pieces[i].substr(left);
+    client_.stream()->write_shared(std::span(&rest, 1), owners[i]->segment);
+    break;
+  }
+  count(from, cursor_);
+  if (*taken == total) return true;
+  blocked_since_ = worker_.loop().now();
+  was_blocked_ = true;
+  arm();
+  return false;
+}
+
+void Subscription::count(replay::Place from, replay::Place to) {
+  auto& counters = host_->counters();
+  counters.events_delivered += to - from;
+  const auto published = log_->published();
+  counters.lag_events.observe(static_cast<double>(published - std::min(published, to)), relay::kLagBounds);
+  // One observation a write, of its oldest event. Times in the log are in milliseconds; for the newest entries the read
+  // itself is remembered.
+  double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - host_->read_at()).count();
+  if (published - from > 1) {
+    if (const auto at = log_->time_of(from)) {
+      seconds = std::max(seconds, std::chrono::duration<double>(worker_.loop().now() - *at).count());
+    }
+  }
+  counters.delivery_seconds.observe(seconds, relay::kSecondsBounds);
+}
+
+void Subscription::write_own(std::string_view text) {
+  if (text.empty()) return;
+  std::string out;
+  if (is_chunked_) http::append_chunk_header(out, text.size());
+  out += text;
+  if (is_chunked_) out += "\r\n";
+  client_.write(out);
+  last_sent_ = worker_.loop().now();
+}
+
+void Subscription::send_line(std::string_view line) {
+  if (is_over_ || client_.is_blocked() || cursor_ != log_->published()) return;
+  write_own(line);
+}
+
+void Subscription::fall_behind() {
+  auto& counters = host_->counters();
+  const auto& route = host_->channel().route();
+  ++counters.gaps_window;
+  ++counters.sync_required[static_cast<std::size_t>(sse::SyncReason::Lagged)];
+  if (route.mode == relay::Mode::Shared && route.on_lag == relay::OnLag::Close) {
+    end(std::nullopt);
+    return;
+  }
+  cursor_ = route.on_gap.resume == relay::GapResume::Oldest ? log_->first() : log_->published();
+  std::optional<std::string_view> requested;
+  if (has_requested_) requested = requested_;
+  std::string frame;
+  sse::append_frame(frame, log_->id_before(cursor_),
+                    sse::event_lines(route.on_gap.event, sse::sync_required_data(sse::SyncReason::Lagged, requested,
+                                                                                 log_->oldest_id(), log_->newest_id())),
+                    std::nullopt, {}, route.ids.place);
+  write_own(frame);
+  if (route.mode == relay::Mode::Session && !is_get_) finish(false);
+}
+
+void Subscription::lose_upstream() {
+  const auto& route = host_->channel().route();
+  ++host_->counters().sync_required[static_cast<std::size_t>(sse::SyncReason::UpstreamLost)];
+  std::optional<std::string_view> requested;
+  if (has_requested_) requested = requested_;
+  std::string frame;
+  sse::append_frame(
+      frame, log_->id_before(cursor_),
+      sse::event_lines(route.on_gap.event, sse::sync_required_data(sse::SyncReason::UpstreamLost, requested,
+                                                                   log_->oldest_id(), log_->newest_id())),
+      std::nullopt, {}, route.ids.place);
+  write_own(frame);
+  finish(false);
+}
+
+void Subscription::finish_at(const replay::End& end) {
+  if (then_upstream_lost_) {
+    lose_upstream();
+    return;
+  }
+  finish(end.is_clean);
+}
+
+void Subscription::end(std::optional<std::uint64_t> retry_ms) {
+  if (is_over_ || !host_) return;
+  const auto& route = host_->channel().route();
+  if (retry_ms) {
+    auto line = sse::retry_line(*retry_ms);
+    // A browser takes the value at the line's end; the empty line is for parsers that take it with a block.
+    if (looks_like_event_source_) line += '\n';
+    write_own(line);
+  }
+  finish(route.mode == relay::Mode::Shared && route.our_end == relay::OurEnd::Clean);
+}
+
+void Subscription::finish(bool clean) {
+  is_over_ = true;
+  deadline_.cancel();
+  if (client_.is_blocked()) {
+    finish_when_drained_ = clean;
+    deadline_.set(worker_.settings().options.limits.send_timeout);
+    return;
+  }
+  if (!clean) {
+    // Chunked, the missing last chunk tells; a close-delimited response can only be reset.
+    leave();
+    client_.break_off(is_chunked_);
+    return;
+  }
+  if (is_chunked_) client_.write(http::kLastChunk);
+  const bool keep_alive = keep_alive_ && is_chunked_;
+  leave();
+  client_.finish(keep_alive);
+}
+
+void Subscription::leave() {
+  if (!host_) return;
+  auto* host = std::exchange(host_, nullptr);
+  --host->counters().subscribers;
+  if (credential_ && --credential_->users == 0) host->channel().forget(credential_);
+  host->leave(*this);
+}
+
+void Subscription::on_client_writable() {
+  if (finish_when_drained_) {
+    finish(*std::exchange(finish_when_drained_, std::nullopt));
+    return;
+  }
+  const auto before = cursor_;
+  serve();
+  if (host_ && cursor_ != before) host_->report(cursor_);
+}
+
+void Subscription::on_client_eof() {
+  eof_probes_ = 1;
+  write_own(sse::kHeartbeat);
+  deadline_.set(kEofProbe);
+}
+
+void Subscription::on_client_gone() {
+  is_over_ = true;
+  deadline_.cancel();
+  leave();
+}
+
+void Subscription::on_deadline(net::Deadline&) {
+  if (is_over_) {  // Not drained in time.
+    client_.cut(true);
+    return;
+  }
+  const Millis now = worker_.loop().now();
+  if (eof_probes_ == 1) {
+    eof_probes_ = 2;
+    write_own(sse::kHeartbeat);
+    arm();
+    return;
+  }
+  if (client_.is_blocked()) {
+    if (now - blocked_since_ >= worker_.settings().options.limits.send_timeout) {
+      client_.cut(true);
+      return;
+    }
+    arm();
+    return;
+  }
+  if (now >= ends_at_) {
+    const auto retry = host_->channel().retry_ms();
+    end(retry == 0 ? std::nullopt : std::optional(retry));
+    return;
+  }
+  const auto heartbeat = host_->channel().route().heartbeat;
+  if (heartbeat > Millis(0) && now - last_sent_ >= heartbeat) write_own(sse::kHeartbeat);
+  arm();
+}
+
+}  // namespace ssequel::gateway

@@ -1,0 +1,98 @@
+// One client reading one channel: a cursor into its log, and nothing more. It owns no queue and copies nothing; what a
+// socket does not take is, at most, the rest of one frame, which stays where it is in the log's segment.
+//
+// It differs from any other subscription only in where its cursor starts: there is no replay mode and no switch to
+// live.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "gateway/channel_host.h"
+#include "gateway/client_session.h"
+#include "gateway/exchange.h"
+#include "gateway/worker.h"
+#include "net/deadline.h"
+#include "relay/channel.h"
+
+namespace ssequel::gateway {
+
+class Subscription final : public Exchange, private net::Deadline::Listener {
+ public:
+  struct Start {
+    replay::Place place = 0;
+    std::size_t ends_seen = 0;  // Ends of the log that were known when the request came.
+    bool keep_alive = true;
+    bool looks_like_event_source = false;
+    bool is_get = true;
+    bool then_upstream_lost = false;  // Behind the log's end: sync-required, upstream-lost, broken off.
+    bool then_final = false;          // Behind the log's end: our own end.
+    std::string requested;            // The Last-Event-ID, for sync-required data.
+    bool has_requested = false;
+    std::shared_ptr<relay::Credential> credential;  // Shared.
+  };
+  Subscription(Worker& worker, ClientSession& client, ChannelHost& host, AccessRecord record, Start start);
+  ~Subscription() override;
+
+  // head: the response head with its empty line. prologue: lines and blocks that come before the first frame.
+  void begin(std::string_view head, std::string_view prologue);
+  // Writes what there is from the cursor on, as much as the socket takes now.
+  void serve();
+  // A line outside frames, if the socket takes it and nothing is ahead of it.
+  void send_line(std::string_view line);
+  // Ends the response at an event's end, in the manner of the route: `retry` first if there is one.
+  void end(std::optional<std::uint64_t> retry_ms);
+  [[nodiscard]] replay::Place cursor() const { return cursor_; }
+  [[nodiscard]] bool is_get() const { return is_get_; }
+  [[nodiscard]] ChannelHost& host() { return *host_; }
+
+  void on_content(std::string_view) override {}  // A resumed request's content is read and thrown away.
+  void on_content_end(const http::Fields&) override {}
+  void on_client_writable() override;
+  void on_client_eof() override;
+  void on_client_gone() override;
+
+ private:
+  void on_deadline(net::Deadline& deadline) override;
+  // False if nothing more can be written now.
+  bool write_runs(const std::vector<replay::Run>& runs);
+  bool write_unframed(const std::vector<replay::Run>& runs);
+  void count(replay::Place from, replay::Place to);
+  void fall_behind();
+  void finish_at(const replay::End& end);
+  void lose_upstream();
+  void finish(bool clean);
+  void write_own(std::string_view text);
+  void leave();
+  void arm();
+
+  Worker& worker_;
+  ClientSession& client_;
+  ChannelHost* host_;  // Null once left.
+  std::shared_ptr<replay::ReplayLog> log_;
+  std::shared_ptr<relay::Credential> credential_;
+  AccessRecord record_;
+  net::Deadline deadline_;
+  replay::Place cursor_;
+  replay::Place start_;
+  std::uint32_t ends_seen_;
+  Millis last_sent_{0};
+  Millis blocked_since_{0};
+  Millis ends_at_{Millis::max()};  // max_age
+  std::string requested_;
+  bool has_requested_;
+  bool keep_alive_;
+  bool is_chunked_;
+  bool looks_like_event_source_;
+  bool is_get_;
+  bool then_upstream_lost_;
+  bool then_final_;
+  bool was_blocked_ = false;
+  bool is_over_ = false;                     // The response is complete or about to be.
+  std::optional<bool> finish_when_drained_;  // Cleanly?
+  std::uint8_t eof_probes_ = 0;
+};
+
+}  // namespace ssequel::gateway

@@ -1,0 +1,59 @@
+// Idle keep-alive connections to the upstream, and the count of all there are. The latest used is used first; one that
+// the upstream closes or speaks on unasked is dropped at once.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/random.h"
+#include "gateway/options.h"
+#include "net/address.h"
+#include "net/deadline.h"
+#include "net/loop.h"
+#include "net/stream.h"
+
+namespace ssequel::gateway {
+
+struct UpstreamPoolOptions {
+  net::Address address;
+  Millis connect_timeout{5000};
+  std::uint64_t max_connections = 20000;
+  std::size_t max_header_bytes = 32 * 1024;
+};
+
+class UpstreamPool {
+ public:
+  UpstreamPool(net::Loop& loop, net::DeadlineQueue& deadlines, UpstreamPoolOptions options);
+  ~UpstreamPool();
+  UpstreamPool(const UpstreamPool&) = delete;
+  UpstreamPool& operator=(const UpstreamPool&) = delete;
+
+  void set_options(UpstreamPoolOptions options) { options_ = std::move(options); }
+  [[nodiscard]] const UpstreamPoolOptions& options() const { return options_; }
+  [[nodiscard]] net::Loop& loop() { return loop_; }
+  [[nodiscard]] net::DeadlineQueue& deadlines() { return deadlines_; }
+
+  // An idle connection, or null. It keeps its slot.
+  [[nodiscard]] net::Owned<net::Stream> take_idle();
+  // A connection in good order, to be used again; its slot stays with it.
+  void give_back(net::Owned<net::Stream> stream);
+  // A slot for a new connection; false at the limit (an idle one is closed to make room, if there is one).
+  [[nodiscard]] bool take_slot();
+  void release_slot();
+  [[nodiscard]] std::uint64_t connections() const { return connections_; }
+  void close_idle();
+
+ private:
+  class Idle;
+  void drop(Idle& idle);
+
+  net::Loop& loop_;
+  net::DeadlineQueue& deadlines_;
+  UpstreamPoolOptions options_;
+  std::vector<std::unique_ptr<Idle>> idle_;
+  std::vector<std::unique_ptr<Idle>> dropped_;
+  std::uint64_t connections_ = 0;
+};
+
+}  // namespace ssequel::gateway

@@ -1,0 +1,381 @@
+#include "gateway/worker.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "base/ascii.h"
+#include "gateway/forward.h"
+#include "gateway/preflight.h"
+#include "gateway/session_request.h"
+#include "gateway/shared_request.h"
+#include "gateway/tunnel.h"
+#include "http/serializer.h"
+#include "relay/identity.h"
+#include "relay/path_pattern.h"
+#include "relay/upstream_request.h"
+#include "replay/event_id.h"
+#include "sse/frame.h"
+
+namespace ssequel::gateway {
+namespace {
+
+constexpr Millis kMaxRetry{300'000};
+constexpr std::size_t kMaxSaid = 1000;
+
+http::ParserLimits parser_limits(const Settings& settings) {
+  http::ParserLimits limits;
+  limits.header_bytes = settings.options.limits.header_bytes;
+  limits.target_bytes = std::min(limits.target_bytes, limits.header_bytes);
+  return limits;
+}
+
+UpstreamPoolOptions pool_options(const Settings& settings) {
+  const auto& options = settings.options;
+  UpstreamPoolOptions pool;
+  pool.address = {options.upstream.is_unix ? net::Address::Kind::Unix : net::Address::Kind::Tcp, options.upstream.host,
+                  options.upstream.port, options.upstream.path};
+  pool.connect_timeout = options.limits.connect_timeout;
+  pool.max_connections = options.limits.upstream_connections;
+  pool.max_header_bytes = std::max<std::size_t>(options.limits.header_bytes, 64 * 1024);
+  return pool;
+}
+
+bool has_method(const relay::Route& route, std::string_view method) {
+  return std::find(route.match.methods.begin(), route.match.methods.end(), method) != route.match.methods.end();
+}
+
+}  // namespace
+
+bool is_trouble(int status) noexcept { return status == 408 || status == 425 || status == 429 || status >= 500; }
+
+Millis retry_after_of(const http::Fields& fields) {
+  const auto value = fields.get("Retry-After").value_or(std::string_view());
+  std::uint64_t seconds = 0;
+  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), seconds);
+  if (value.empty() || error != std::errc() || end != value.data() + value.size()) return Millis(0);
+  return std::min(kMaxRetry, Millis(static_cast<std::int64_t>(std::min<std::uint64_t>(seconds, 300)) * 1000));
+}
+
+bool accepts_event_stream(const http::Fields& fields) {
+  bool accepts = false;
+  fields.for_each([&](const http::Field& field) {
+    if (!ascii::equals(field.name, "Accept")) return;
+    ascii::for_each_element(field.value, [&](std::string_view element) {
+      accepts |= ascii::equals(ascii::trim(element.substr(0, element.find(';'))), "text/event-stream");
+    });
+  });
+  return accepts;
+}
+
+bool looks_like_event_source(const http::RequestHead& head) {
+  const auto accept = head.fields.get("Accept");
+  const auto cache = head.fields.get("Cache-Control");
+  return head.method == "GET" && accept && ascii::equals(*accept, "text/event-stream") && cache &&
+         ascii::equals(*cache, "no-cache");
+}
+
+std::shared_ptr<const Settings> make_settings(Options options) {
+  auto settings = std::make_shared<Settings>();
+  for (const auto& route : options.routes) settings->routes.push_back(std::make_shared<const relay::Route>(route));
+  constexpr std::uint64_t kDefault = 256ull * 1024 * 1024;
+  const auto limit = net::memory_limit();
+  settings->store_bytes = options.limits.store_bytes.value_or(limit ? *limit / 2 : kDefault);
+  settings->options = std::move(options);
+  return settings;
+}
+
+Worker::Worker(House& house, net::Loop& loop, std::shared_ptr<const Settings> settings)
+    : house_(house),
+      loop_(loop),
+      deadlines_(loop),
+      graveyard_(loop),
+      settings_(std::move(settings)),
+      pool_(loop, deadlines_, pool_options(*settings_)),
+      channels_(*this),
+      authorizer_(*this) {}
+
+Worker::~Worker() {
+  close_all();
+  graveyard_.sweep();
+}
+
+Result<void> Worker::listen(bool reuse_port) {
+  for (const auto& address : settings_->options.listen) {
+    auto listener = net::Listener::open(loop_, address, reuse_port, *this);
+    if (!listener) return tl::unexpected<Error>(listener.error());
+    listeners_.push_back(std::move(*listener));
+  }
+  return {};
+}
+
+std::vector<std::uint16_t> Worker::ports() const {
+  std::vector<std::uint16_t> ports;
+  for (const auto& listener : listeners_) ports.push_back(listener->port());
+  return ports;
+}
+
+void Worker::apply(std::shared_ptr<const Settings> settings) {
+  settings_ = std::move(settings);
+  pool_.set_options(pool_options(*settings_));
+  start_eager();
+}
+
+void Worker::start_eager() {
+  for (const auto& route : settings_->routes) {
+    for (const auto& target : route->eager) open_eager(route, target);
+  }
+}
+
+void Worker::open_eager(const std::shared_ptr<const relay::Route>& route, const std::string& target) {
+  // The key of an eager route is of path and query only: any request for the target has it.
+  http::RequestHead head;
+  head.method = "GET";
+  head.origin_form = target;
+  const auto key = relay::channel_key(*route, head, {});
+  if (channels_.find(key)) return;
+  auto* host = channels_.open_shared(route, key, relay::shared_target(head, *route), {}, true);
+  if (host) host->channel().connect();
+}
+
+// ----------------------------------------------------------------------------------------------------- sessions
+
+void Worker::on_accepted(net::Owned<net::Stream> stream) {
+  if (sessions_.size() >= settings_->options.limits.connections) {
+    // No answer would be read before the next one waits: closing is what tells a balancer to go elsewhere.
+    log_once("connections", LogLevel::Warn, "limits.connections is reached; new connections get 503", {});
+    stream->write(http::problem_response(503, "limits.connections is reached", true, false, "Retry-After: 1\r\n"));
+    ++counters_.requests[{"", 503}];
+    return;
+  }
+  const auto& limits = settings_->options.limits;
+  auto session = std::make_unique<ClientSession>(
+      std::move(stream), deadlines_, static_cast<ClientHandler&>(*this), parser_limits(*settings_),
+      ClientTimeouts{.header = limits.header_timeout, .idle = limits.idle_timeout, .send = limits.send_timeout});
+  auto* key = session.get();
+  sessions_.emplace(key, std::move(session));
+  counters_.connections = sessions_.size();
+}
+
+void Worker::on_accept_trouble(const Error& error) {
+  house_.logger.error("accepting connections pauses for a moment", {{"error", error.context}});
+}
+
+void Worker::on_session_over(ClientSession& session) {
+  const auto at = sessions_.find(&session);
+  if (at == sessions_.end()) return;
+  graveyard_.take(std::move(at->second));
+  sessions_.erase(at);
+  counters_.connections = sessions_.size();
+}
+
+void Worker::on_refused(ClientSession&, int status) {
+  ++counters_.requests[{"", status}];
+  house_.logger.info("request refused", {{"status", status}});
+}
+
+void Worker::on_request(ClientSession& session, http::RequestHead& head) {
+  if (head.method == "CONNECT" || head.method == "TRACE") {
+    log_access(begin_record(head, {}), 405);
+    session.respond_problem(405, "CONNECT and TRACE are not served here",
+                            "Allow: GET, HEAD, POST, PUT, DELETE, "
+                            "OPTIONS, PATCH\r\n");
+    return;
+  }
+  for (const auto& route : settings_->routes) {
+    if (!relay::path_matches(route->match.path, head.path())) continue;
+    if (head.method == "OPTIONS" && head.fields.has("Access-Control-Request-Method")) {
+      auto exchange = std::make_unique<Preflight>(*this, session, begin_record(head, route->name));
+      auto& begun = *exchange;
+      session.begin(std::move(exchange));
+      begun.start_preflight(head);
+      return;
+    }
+    auto id = relay::last_event_id_of(head, route->last_event_id_query);
+    if (!belongs(*route, head, id)) continue;
+    begin_stream_request(session, route, head, std::move(id));
+    return;
+  }
+  auto exchange = std::make_unique<Forward>(*this, session, begin_record(head, {}));
+  auto& begun = *exchange;
+  session.begin(std::move(exchange));
+  begun.start(head, nullptr, {});
+}
+
+bool Worker::belongs(const relay::Route& route, const http::RequestHead& head, const relay::LastEventId& id) {
+  const bool is_listed = has_method(route, head.method);
+  if (route.mode == relay::Mode::Shared) {
+    if (!is_listed || head.method != "GET" || head.framing.kind != http::Framing::Kind::None || head.is_upgrade) {
+      return false;
+    }
+  } else if (id.is_present && replay::has_tag_form(id.value)) {
+    // A tag is ours whatever Accept says: by GET, or by the method that opened its channel.
+    if (is_listed || head.method == "GET") return true;
+    auto* host = channels_.find(replay::parse_id(id.value).tag);
+    return host && host->channel().setup().method == head.method;
+  }
+  if (!is_listed || head.is_upgrade) return false;
+  return route.match.accept == relay::Accept::Any || id.is_present || accepts_event_stream(head.fields);
+}
+
+void Worker::begin_stream_request(ClientSession& session, const std::shared_ptr<const relay::Route>& route,
+                                  http::RequestHead& head, relay::LastEventId id) {
+  auto record = begin_record(head, route->name);
+  if (drain_ == DrainPhase::Ending && head.method == "GET") {
+    // Somebody who comes now is sent on, to a replica that stays.
+    ++route_counters(route->name).trouble[static_cast<std::size_t>(relay::TroubleReason::Drain)];
+    record.cause = "drain";
+    log_access(record, 200);
+    answer_trouble(session, *route, head, drain_retry(*route));
+    return;
+  }
+  if (route->mode == relay::Mode::Session) {
+    start_session_request(*this, session, route, head, std::move(id), std::move(record));
+    return;
+  }
+  auto exchange =
+      std::make_unique<SharedRequest>(*this, session, route, std::move(head), std::move(id), std::move(record));
+  auto& begun = *exchange;
+  session.begin(std::move(exchange));
+  begun.start();
+}
+
+void Worker::answer_trouble(ClientSession& session, const relay::Route& route, const http::RequestHead& head,
+                            std::uint64_t retry_ms) {
+  const bool is_chunked = head.minor_version != 0;
+  const bool clean = route.mode == relay::Mode::Shared && route.our_end == relay::OurEnd::Clean;
+  const bool keep_alive = clean && is_chunked && session.may_keep_alive();
+  std::string out;
+  relay::append_bare_head(out, head.fields.get("Origin"), is_chunked, keep_alive);
+  auto text = sse::retry_line(retry_ms);
+  if (looks_like_event_source(head)) text += '\n';
+  if (is_chunked) http::append_chunk_header(out, text.size());
+  out += text;
+  if (is_chunked) out += "\r\n";
+  if (clean) {
+    if (is_chunked) out += http::kLastChunk;
+    session.write(out);
+    session.finish(keep_alive);
+    return;
+  }
+  session.write(out);
+  session.break_off(is_chunked);
+}
+
+std::uint64_t Worker::trouble_retry(const relay::Route& route, Millis retry_after) {
+  const Millis said = route.retry.value_or(Millis(0));
+  const auto base = static_cast<std::uint64_t>((said > Millis(0) ? said : Millis(3000)).count());
+  const auto jittered = base + house_.random.up_to(base);
+  const auto least = static_cast<std::uint64_t>(retry_after.count());
+  // Never all at the same moment, whatever was asked for.
+  const auto value = jittered < least ? least + house_.random.up_to(base) : jittered;
+  return std::min<std::uint64_t>(value, static_cast<std::uint64_t>(kMaxRetry.count()));
+}
+
+std::uint64_t Worker::drain_retry(const relay::Route& route) {
+  const auto said = static_cast<std::uint64_t>(route.retry.value_or(Millis(3000)).count());
+  return said + house_.random.up_to(static_cast<std::uint64_t>(settings_->options.drain.retry_spread.count()));
+}
+
+// -------------------------------------------------------------------------------------------------------- drain
+
+void Worker::set_drain(DrainPhase phase) {
+  drain_ = phase;
+  if (phase != DrainPhase::Ending) return;
+  end_streams();
+  std::vector<ClientSession*> all;
+  for (auto& [key, session] : sessions_) all.push_back(key);
+  for (auto* session : all) {
+    // Sessions may end while others are told.
+    if (!sessions_.contains(session)) continue;
+    session->on_drain();
+    // Keep-alive connections between requests are of no more use; their owners open others elsewhere.
+    if (sessions_.contains(session)) session->close_when_idle();
+  }
+}
+
+void Worker::end_streams() {
+  channels_.for_each([this](ChannelHost& host) {
+    const bool may_end = host.channel().is_shared() || host.channel().setup().method == "GET";
+    if (!may_end) return;
+    host.for_each_subscription(
+        [&](Subscription& subscription) { subscription.end(drain_retry(host.channel().route())); });
+  });
+}
+
+std::size_t Worker::busy_sessions() const {
+  return static_cast<std::size_t>(std::count_if(sessions_.begin(), sessions_.end(),
+                                                [](const auto& entry) { return entry.first->is_busy(); })) +
+         tunnels_.size();
+}
+
+void Worker::close_all() {
+  listeners_.clear();
+  auto sessions = std::exchange(sessions_, {});
+  for (auto& [key, session] : sessions) session->over();
+  for (auto& [key, session] : sessions) graveyard_.take(std::move(session));
+  auto tunnels = std::exchange(tunnels_, {});
+  for (auto& [key, tunnel] : tunnels) graveyard_.take(std::move(tunnel));
+  channels_.close_all();
+  authorizer_.clear();
+  pool_.close_idle();
+  counters_.connections = 0;
+}
+
+void Worker::adopt(std::unique_ptr<Retirable> tunnel) {
+  auto* key = tunnel.get();
+  tunnels_.emplace(key, std::move(tunnel));
+}
+
+void Worker::drop(Retirable& tunnel) {
+  const auto at = tunnels_.find(&tunnel);
+  if (at == tunnels_.end()) return;
+  graveyard_.take(std::move(at->second));
+  tunnels_.erase(at);
+}
+
+// ------------------------------------------------------------------------------------------------- counts, lines
+
+relay::RouteCounters& Worker::route_counters(const std::string& route) {
+  auto& counters = counters_.routes[route];
+  if (!counters) counters = std::make_unique<relay::RouteCounters>();
+  return *counters;
+}
+
+AccessRecord Worker::begin_record(const http::RequestHead& head, std::string_view route) const {
+  return {.method = head.method,
+          .path = std::string(head.path()),
+          .route = std::string(route),
+          .cause = {},
+          .began = loop_.now()};
+}
+
+void Worker::log_access(const AccessRecord& record, int status) {
+  ++counters_.requests[{record.route, status}];
+  if (!house_.logger.is_enabled(LogLevel::Info)) return;
+  const auto ms = (loop_.now() - record.began).count();
+  if (record.cause.empty()) {
+    house_.logger.info(
+        "request",
+        {{"method", record.method}, {"path", record.path}, {"status", status}, {"ms", ms}, {"route", record.route}});
+  } else {
+    house_.logger.info("request", {{"method", record.method},
+                                   {"path", record.path},
+                                   {"status", status},
+                                   {"ms", ms},
+                                   {"route", record.route},
+                                   {"cause", record.cause}});
+  }
+}
+
+void Worker::log_once(const std::string& what, LogLevel level, std::string_view message, std::string_view route) {
+  if (said_.size() >= kMaxSaid || !said_.insert(what).second) return;
+  house_.logger.write(level, message, {{"route", route}});
+}
+
+void Worker::count_unrouted_stream(std::string_view path) {
+  ++counters_.unrouted_event_streams;
+  if (said_.size() >= kMaxSaid || !said_.insert("unrouted:" + std::string(path)).second) return;
+  house_.logger.warn("an event stream passed that no route matches: it cannot be resumed", {{"path", path}});
+}
+
+}  // namespace ssequel::gateway

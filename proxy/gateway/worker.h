@@ -1,0 +1,157 @@
+// One event loop and everything on it: listeners, client sessions, the upstream pool, the channels it owns. What a
+// request means is decided here (route_request); what follows is the exchanges' business.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/logger.h"
+#include "base/random.h"
+#include "gateway/authorizer.h"
+#include "gateway/channel_table.h"
+#include "gateway/client_session.h"
+#include "gateway/options.h"
+#include "gateway/retired.h"
+#include "gateway/upstream_pool.h"
+#include "net/deadline.h"
+#include "net/listener.h"
+#include "net/loop.h"
+#include "relay/counters.h"
+#include "relay/last_event_id.h"
+#include "replay/sequencer.h"
+
+namespace ssequel::gateway {
+
+// What all loops share. Thread-safe or immutable; outlives every worker.
+struct House {
+  Logger& logger;
+  const Clock& clock;
+  Random& random;
+  replay::Beginnings beginnings{};
+};
+
+// One state of the configuration: replaced as a whole by a reload, kept alive by who still uses it.
+struct Settings {
+  Options options;
+  std::vector<std::shared_ptr<const relay::Route>> routes;
+  std::uint64_t store_bytes = 256ull * 1024 * 1024;  // limits.store_bytes, made out.
+};
+[[nodiscard]] std::shared_ptr<const Settings> make_settings(Options options);
+
+// Counts of one loop; read by message.
+struct WorkerCounters {
+  std::map<std::string, std::unique_ptr<relay::RouteCounters>> routes;  // By a route's name.
+  std::map<std::pair<std::string, int>, std::uint64_t> requests;        // (route, status)
+  std::uint64_t unrouted_event_streams = 0;
+  std::uint64_t connections = 0;
+};
+
+// A request on its way, for the access line.
+struct AccessRecord {
+  std::string method;
+  std::string path;
+  std::string route;  // Empty: none.
+  std::string cause;  // What an answer of 200 stands for, if it hides something ("503", "connect").
+  Millis began{0};
+};
+
+// Announced: not ready, but everything is served as before, until balancers have noticed. Ending: streams end.
+enum class DrainPhase { Running, Announced, Ending };
+
+class Worker final : private ClientHandler, private net::ListenerClient {
+ public:
+  Worker(House& house, net::Loop& loop, std::shared_ptr<const Settings> settings);
+  ~Worker() override;
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  // Opens options.listen. reuse_port: other loops listen there too.
+  [[nodiscard]] Result<void> listen(bool reuse_port);
+  [[nodiscard]] std::vector<std::uint16_t> ports() const;
+  void apply(std::shared_ptr<const Settings> settings);  // A reload.
+  // Opens the channels of `eager`.
+  void start_eager();
+
+  // --- Drain
+  void set_drain(DrainPhase phase);
+  [[nodiscard]] DrainPhase drain() const { return drain_; }
+  // Ends every stream that may be ended; what is left may finish until close_all().
+  void end_streams();
+  void close_all();
+  [[nodiscard]] std::size_t sessions() const { return sessions_.size(); }
+  [[nodiscard]] std::size_t busy_sessions() const;
+
+  // --- For exchanges
+  [[nodiscard]] House& house() { return house_; }
+  [[nodiscard]] net::Loop& loop() { return loop_; }
+  [[nodiscard]] net::DeadlineQueue& deadlines() { return deadlines_; }
+  [[nodiscard]] Graveyard& graveyard() { return graveyard_; }
+  [[nodiscard]] UpstreamPool& pool() { return pool_; }
+  [[nodiscard]] const Settings& settings() const { return *settings_; }
+  [[nodiscard]] const std::shared_ptr<const Settings>& shared_settings() const { return settings_; }
+  [[nodiscard]] ChannelTable& channels() { return channels_; }
+  [[nodiscard]] Authorizer& authorizer() { return authorizer_; }
+  [[nodiscard]] WorkerCounters& counters() { return counters_; }
+  [[nodiscard]] relay::RouteCounters& route_counters(const std::string& route);
+  // One access line, one count. status: what the client got; the record says why, if that hides something.
+  void log_access(const AccessRecord& record, int status);
+  // What an operator should hear once and not with every request; `what` names the occasion.
+  void log_once(const std::string& what, LogLevel level, std::string_view message, std::string_view route);
+  void count_unrouted_stream(std::string_view path);
+  [[nodiscard]] AccessRecord begin_record(const http::RequestHead& head, std::string_view route) const;
+  // Between one and two times the route's retry, at least retry_after, at most five minutes. Milliseconds.
+  [[nodiscard]] std::uint64_t trouble_retry(const relay::Route& route, Millis retry_after);
+  // The route's plus a random part of drain.retry_spread.
+  [[nodiscard]] std::uint64_t drain_retry(const relay::Route& route);
+  // Answers a stream request that must not fail: 200, `retry:`, the end (WHATWG HTML §9.2.3: any other status ends an
+  // EventSource for ever).
+  void answer_trouble(ClientSession& session, const relay::Route& route, const http::RequestHead& head,
+                      std::uint64_t retry_ms);
+  void adopt(std::unique_ptr<Retirable> tunnel);
+  void drop(Retirable& tunnel);
+
+ private:
+  void on_request(ClientSession& session, http::RequestHead& head) override;
+  void on_refused(ClientSession& session, int status) override;
+  void on_session_over(ClientSession& session) override;
+  [[nodiscard]] bool is_closing() const override { return drain_ == DrainPhase::Ending; }
+  void on_accepted(net::Owned<net::Stream> stream) override;
+  void on_accept_trouble(const Error& error) override;
+  [[nodiscard]] bool belongs(const relay::Route& route, const http::RequestHead& head, const relay::LastEventId& id);
+  void begin_stream_request(ClientSession& session, const std::shared_ptr<const relay::Route>& route,
+                            http::RequestHead& head, relay::LastEventId id);
+  void open_eager(const std::shared_ptr<const relay::Route>& route, const std::string& target);
+
+  House& house_;
+  net::Loop& loop_;
+  net::DeadlineQueue deadlines_;
+  Graveyard graveyard_;
+  std::shared_ptr<const Settings> settings_;
+  WorkerCounters counters_;
+  UpstreamPool pool_;
+  ChannelTable channels_;
+  Authorizer authorizer_;
+  std::vector<net::Owned<net::Listener>> listeners_;
+  std::unordered_map<ClientSession*, std::unique_ptr<ClientSession>> sessions_;
+  std::unordered_map<Retirable*, std::unique_ptr<Retirable>> tunnels_;
+  std::unordered_set<std::string> said_;  // log_once(), up to a bound.
+  DrainPhase drain_ = DrainPhase::Running;
+};
+
+// True for a status that is no answer but a trouble: 408, 425, 429, 5xx.
+[[nodiscard]] bool is_trouble(int status) noexcept;
+// Retry-After in seconds (a date counts as none), capped at five minutes.
+[[nodiscard]] Millis retry_after_of(const http::Fields& fields);
+// GET, Accept: text/event-stream alone, Cache-Control: no-cache: what a browser's EventSource sends (WHATWG HTML
+// §9.2.2).
+[[nodiscard]] bool looks_like_event_source(const http::RequestHead& head);
+[[nodiscard]] bool accepts_event_stream(const http::Fields& fields);
+
+}  // namespace ssequel::gateway
