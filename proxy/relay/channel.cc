@@ -137,7 +137,7 @@ void Channel::on_upstream_bytes(std::string_view content) {
   if (route().upstream_idle > Millis(0)) port_.set_timer(*this, ChannelTimer::Upstream, route().upstream_idle);
   if (inflater_) {
     compressed_ += content;
-  } else if (!pending_.empty()) {
+  } else if (is_paused_) {  // The rest of the read in which it was paused.
     pending_ += content;
   } else {
     // The usual case: no copy but for what readers are not ready for.

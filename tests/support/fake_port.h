@@ -1,5 +1,5 @@
-// What a channel asks of the world, written down; and readers that are a cursor and a habit. Timers go off when the test
-// advances the clock.
+// What a channel asks of the world, written down; and readers that are a cursor and a habit. Timers go off when the
+// test advances the clock.
 #pragma once
 
 #include <array>
@@ -26,8 +26,8 @@ class FakePort final : public relay::ChannelPort {
 
   // What was asked for, in order: "connect", "disconnect", "pause", "read", "end readers", "retire".
   std::vector<std::string> asked;
-  std::vector<std::string> lines;              // Broadcast.
-  std::vector<std::string> last_event_ids;     // At each connect; "-" if there was none.
+  std::vector<std::string> lines;           // Broadcast.
+  std::vector<std::string> last_event_ids;  // At each connect; "-" if there was none.
   std::vector<relay::Credential*> connected_with;
   std::size_t wakes = 0;
   std::size_t foremost_calls = 0;
