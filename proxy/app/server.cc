@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <numeric>
+
 #include "app/version.h"
 
 namespace ssequel::app {
@@ -19,10 +21,21 @@ Server::Server(FdLogger& logger, const Clock& clock, Random& random, Config conf
       env_(std::move(env)),
       house_{.logger = logger, .clock = clock, .random = random},
       deadlines_(std::make_unique<net::DeadlineQueue>(loop_)),
-      worker_(std::make_unique<gateway::Worker>(house_, loop_, gateway::make_settings(config_.options))),
       admin_(std::make_unique<gateway::Admin>(loop_, *deadlines_, static_cast<gateway::AdminBackend&>(*this))),
       delay_(std::make_unique<net::Deadline>(*deadlines_, static_cast<net::Deadline::Listener&>(*this))),
-      finish_(std::make_unique<net::Deadline>(*deadlines_, static_cast<net::Deadline::Listener&>(*this))) {}
+      finish_(std::make_unique<net::Deadline>(*deadlines_, static_cast<net::Deadline::Listener&>(*this))) {
+  const unsigned loops = config_.options.threads.value_or(net::usable_cpus());
+  house_.workers.resize(loops);
+  const auto settings = gateway::make_settings(config_.options);
+  worker_ = std::make_unique<gateway::Worker>(house_, loop_, settings);
+  house_.workers.front() = worker_.get();
+  for (unsigned i = 1; i < loops; ++i) {
+    auto seat = std::make_unique<Seat>();
+    seat->worker = std::make_unique<gateway::Worker>(house_, seat->loop, settings);
+    house_.workers[i] = seat->worker.get();
+    seats_.push_back(std::move(seat));
+  }
+}
 
 Server::~Server() {
   file_watch_.reset();
@@ -30,13 +43,55 @@ Server::~Server() {
   delay_.reset();
   finish_.reset();
   admin_.reset();
+  for (auto& seat : seats_) {
+    if (!seat->thread.joinable()) continue;
+    seat->loop.post([&loop = seat->loop] { loop.stop(); });
+    seat->thread.join();
+  }
+  for (auto& seat : seats_) seat->worker.reset();
   worker_.reset();
   deadlines_.reset();
 }
 
+void Server::for_each_worker(const std::function<void(gateway::Worker&)>& act) {
+  act(*worker_);
+  for (auto& seat : seats_) {
+    seat->loop.post([act, &worker = *seat->worker] { act(worker); });
+  }
+}
+
+template <class T>
+void Server::gather(std::function<T(gateway::Worker&)> ask, std::function<void(std::vector<T>)> done) {
+  auto answers = std::make_shared<std::vector<T>>();
+  answers->push_back(ask(*worker_));
+  const auto wanted = seats_.size() + 1;
+  if (answers->size() == wanted) {
+    done(std::move(*answers));
+    return;
+  }
+  for (auto& seat : seats_) {
+    seat->loop.post([this, ask, done, answers, wanted, &worker = *seat->worker] {
+      auto answer = std::make_shared<T>(ask(worker));
+      loop_.post([answers, answer, done, wanted] {
+        answers->push_back(std::move(*answer));
+        if (answers->size() == wanted) done(std::move(*answers));
+      });
+    });
+  }
+}
+
 Result<void> Server::open() {
   for (const auto& warning : config_.warnings) logger_.warn("configuration", {{"warning", warning}});
-  if (auto opened = worker_->listen(false); !opened) return opened;
+  // With SO_REUSEPORT a second process could listen on our port unnoticed: the first loop asks for it alone first.
+  if (!seats_.empty()) {
+    gateway::House trial{.logger = house_.logger, .clock = house_.clock, .random = house_.random};
+    gateway::Worker alone(trial, loop_, gateway::make_settings(config_.options));
+    if (auto opened = alone.listen(false); !opened) return opened;
+  }
+  if (auto opened = worker_->listen(!seats_.empty()); !opened) return opened;
+  for (auto& seat : seats_) {
+    if (auto opened = seat->worker->listen(true); !opened) return opened;
+  }
   if (auto opened = admin_->listen(config_.options.admin); !opened) return opened;
   for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
     signals_.push_back(net::SignalWatch::start(loop_, signal, [this](int number) { on_signal(number); }));
@@ -50,6 +105,10 @@ Result<void> Server::open() {
     }
   }
   worker_->start_eager();
+  for (auto& seat : seats_) {
+    seat->worker->start_eager();
+    seat->thread = std::thread([&loop = seat->loop] { loop.run(); });
+  }
   is_listening_ = true;
   for (const auto& address : config_.options.listen) {
     logger_.info("listening", {{"address", address.to_string()}});
@@ -73,16 +132,36 @@ void Server::stop(int code) {
   finish_->cancel();
   admin_->close();
   worker_->close_all();
+  for (auto& seat : seats_) {
+    seat->loop.post([&seat = *seat] {
+      seat.worker->close_all();
+      seat.loop.stop();
+    });
+  }
+  for (auto& seat : seats_) seat->thread.join();
   loop_.stop();
 }
 
 // -------------------------------------------------------------------------------------------------------- admin
 
 void Server::metrics(std::function<void(std::string)> done) {
-  done(metrics_text(take_snapshot(*worker_), {.config_reload_success = reload_ok_, .version = kVersion}));
+  gather<CountersSnapshot>(
+      [](gateway::Worker& worker) { return take_snapshot(worker); },
+      [this, done](std::vector<CountersSnapshot> all) {
+        for (std::size_t i = 1; i < all.size(); ++i) all.front().add(all[i]);
+        done(metrics_text(all.front(), {.config_reload_success = reload_ok_, .version = kVersion}));
+      });
 }
 
-void Server::channels(std::function<void(std::string)> done) { done(channels_json(take_channels(*worker_))); }
+void Server::channels(std::function<void(std::string)> done) {
+  gather<std::vector<ChannelFacts>>([](gateway::Worker& worker) { return take_channels(worker); },
+                                    [done](std::vector<std::vector<ChannelFacts>> all) {
+                                      for (std::size_t i = 1; i < all.size(); ++i) {
+                                        all.front().insert(all.front().end(), all[i].begin(), all[i].end());
+                                      }
+                                      done(channels_json(all.front()));
+                                    });
+}
 
 gateway::Readiness Server::readiness() {
   gateway::Readiness ready;
@@ -97,7 +176,7 @@ void Server::drain() {
   if (std::exchange(is_draining_, true)) return;
   logger_.info("draining: not ready; streams end after drain.delay",
                {{"delay_ms", config_.options.drain.delay.count()}});
-  worker_->set_drain(gateway::DrainPhase::Announced);
+  for_each_worker([](gateway::Worker& worker) { worker.set_drain(gateway::DrainPhase::Announced); });
   delay_->set(std::max(Millis(1), config_.options.drain.delay));
 }
 
@@ -118,19 +197,25 @@ void Server::on_signal(int signal) {
 
 void Server::on_deadline(net::Deadline& deadline) {
   if (&deadline == delay_.get()) {
-    worker_->set_drain(gateway::DrainPhase::Ending);
+    for_each_worker([](gateway::Worker& worker) { worker.set_drain(gateway::DrainPhase::Ending); });
     if (is_signalled_) finish_->set(Millis(1));
     return;
   }
-  const auto busy = worker_->busy_sessions();
-  const bool late = loop_.now() + kLook >= ends_by_;
-  if (busy != 0 && !late) {
-    finish_->set(kLook);
+  if (loop_.now() + kLook >= ends_by_) {
+    logger_.warn("drain.timeout is over: what still ran is cut");
+    stop(0);
     return;
   }
-  if (busy != 0) logger_.warn("drain.timeout is over: what still ran is cut", {{"connections", busy}});
-  logger_.info("drained");
-  stop(0);
+  finish_->set(kLook);
+  if (std::exchange(is_counting_, true)) return;
+  gather<std::size_t>([](gateway::Worker& worker) { return worker.busy_sessions(); },
+                      [this](std::vector<std::size_t> busy) {
+                        is_counting_ = false;
+                        if (std::accumulate(busy.begin(), busy.end(), std::size_t{0}) != 0 || !finish_->is_set())
+                          return;
+                        logger_.info("drained");
+                        stop(0);
+                      });
 }
 
 // ------------------------------------------------------------------------------------------------------- reload
@@ -165,7 +250,8 @@ void Server::reload() {
   for (const auto& warning : config_.warnings) logger_.warn("configuration", {{"warning", warning}});
   logger_.set_level(config_.options.log.level);
   logger_.set_format(config_.options.log.format);
-  worker_->apply(gateway::make_settings(config_.options));
+  for_each_worker(
+      [settings = gateway::make_settings(config_.options)](gateway::Worker& worker) { worker.apply(settings); });
   logger_.info("configuration reloaded", {{"routes", config_.options.routes.size()}});
 }
 

@@ -1,4 +1,5 @@
-// The process: the event loop and its worker, the admin endpoint, signals, reloads, the drain.
+// The process: event loops with a worker each, the admin endpoint, signals, reloads, the drain. The first loop runs on
+// the caller's thread and has the admin endpoint and the signals; it talks to the others by message.
 //
 //   Running ──POST /drain, SIGTERM──► Announced ──drain.delay──► Ending ──idle, or drain.timeout──► gone (signal only)
 //
@@ -10,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "app/config.h"
@@ -46,6 +48,17 @@ class Server final : private gateway::AdminBackend, private net::Deadline::Liste
   void on_deadline(net::Deadline& deadline) override;
   void reload();
   void stop(int code);
+  // Runs `ask` on every loop, then `done` on the first one with the answers.
+  template <class T>
+  void gather(std::function<T(gateway::Worker&)> ask, std::function<void(std::vector<T>)> done);
+  void for_each_worker(const std::function<void(gateway::Worker&)>& act);
+
+  // Another loop, with its thread.
+  struct Seat {
+    net::Loop loop;
+    std::unique_ptr<gateway::Worker> worker;
+    std::thread thread;
+  };
 
   FdLogger& logger_;
   Config config_;
@@ -54,7 +67,8 @@ class Server final : private gateway::AdminBackend, private net::Deadline::Liste
   net::Loop loop_;
   gateway::House house_;
   std::unique_ptr<net::DeadlineQueue> deadlines_;
-  std::unique_ptr<gateway::Worker> worker_;
+  std::unique_ptr<gateway::Worker> worker_;   // Of the first loop.
+  std::vector<std::unique_ptr<Seat>> seats_;  // The others.
   std::unique_ptr<gateway::Admin> admin_;
   std::vector<net::Owned<net::SignalWatch>> signals_;
   net::Owned<net::FileWatch> file_watch_;
@@ -62,6 +76,7 @@ class Server final : private gateway::AdminBackend, private net::Deadline::Liste
   std::unique_ptr<net::Deadline> finish_;  // Looks whether all is done, until ends_by_.
   Millis ends_by_ = Millis::max();
   bool is_listening_ = false;
+  bool is_counting_ = false;  // An answer about busy connections is on its way.
   bool is_draining_ = false;
   bool is_signalled_ = false;
   bool reload_ok_ = true;

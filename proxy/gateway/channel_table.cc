@@ -61,9 +61,12 @@ ChannelHost* ChannelTable::open_session(std::shared_ptr<const relay::Route> rout
                                         std::string target, std::string host, SessionBinding binding) {
   if (!make_room()) return nullptr;
   relay::Channel::Setup setup;
-  std::array<std::byte, 16> bits{};
-  worker_.house().random.fill(bits);
-  setup.id_form = {.tag = base62::encode_tag(bits), .carries_origin = true};
+  // The tag names the loop too: it is thrown until it is one of ours.
+  do {
+    std::array<std::byte, 16> bits{};
+    worker_.house().random.fill(bits);
+    setup.id_form = {.tag = base62::encode_tag(bits), .carries_origin = true};
+  } while (&worker_.owner_of(setup.id_form.tag) != &worker_);
   setup.first_number = 1;
   setup.key = setup.id_form.tag;
   setup.route = std::move(route);
@@ -91,7 +94,7 @@ void ChannelTable::retire(ChannelHost& host) {
 }
 
 bool ChannelTable::make_room() {
-  if (channels_.size() < worker_.settings().options.limits.channels) return true;
+  if (channels_.size() < worker_.share_of(worker_.settings().options.limits.channels)) return true;
   ChannelHost* oldest = nullptr;
   for (auto& [key, host] : channels_) {
     if (host->channel().readers() != 0 || host->channel().setup().is_eager) continue;
@@ -106,11 +109,11 @@ void ChannelTable::account(ChannelHost& host) {
   const auto bytes = host.channel().log()->window_bytes();
   bytes_ += bytes - host.counted_bytes;
   host.counted_bytes = bytes;
-  if (bytes_ > worker_.settings().store_bytes) shed();
+  if (bytes_ > worker_.share_of(worker_.settings().store_bytes)) shed();
 }
 
 void ChannelTable::shed() {
-  const auto limit = worker_.settings().store_bytes;
+  const auto limit = worker_.share_of(worker_.settings().store_bytes);
   // A little more than needed, so that not every event has to look for a victim.
   const auto goal = limit - limit / 16;
   std::vector<ChannelHost*> order;

@@ -28,6 +28,36 @@ ClientSession::ClientSession(net::Owned<net::Stream> stream, net::DeadlineQueue&
   deadline_.set(timeouts_.header);
 }
 
+ClientSession::ClientSession(net::Owned<net::Stream> stream, net::DeadlineQueue& deadlines, ClientHandler& handler,
+                             const http::ParserLimits& limits, const ClientTimeouts& timeouts, Handover handover)
+    : ClientSession(std::move(stream), deadlines, handler, limits, timeouts) {
+  deadline_.cancel();
+  state_ = State::Busy;
+  input_ = std::move(handover.input);
+  peer_ = std::move(handover.peer);
+  minor_version_ = handover.minor_version;
+  request_keep_alive_ = handover.keep_alive;
+  is_head_request_ = handover.is_head;
+}
+
+std::optional<Handover> ClientSession::hand_over() {
+  SSEQUEL_ASSERT(state_ == State::Busy && content_over_ && !processing_, "a request is handed over whole");
+  Handover handover;
+  if (stream_ && !stream_->is_blocked()) {
+    handover.peer = peer_address();
+    handover.is_unix = handover.peer.empty();
+    handover.descriptor = stream_->detach();
+  }
+  handover.input = std::exchange(input_, {});
+  handover.minor_version = minor_version_;
+  handover.keep_alive = request_keep_alive_;
+  handover.is_head = is_head_request_;
+  retire_exchange();
+  over();
+  if (handover.descriptor < 0) return std::nullopt;
+  return handover;
+}
+
 const std::string& ClientSession::peer_address() {
   if (peer_.empty() && stream_) peer_ = stream_->peer_address();
   return peer_;

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -38,6 +39,17 @@ class ClientHandler {
   [[nodiscard]] virtual bool is_closing() const = 0;
 };
 
+// A connection whose request is being answered, on its way to another loop.
+struct Handover {
+  int descriptor = -1;
+  bool is_unix = false;
+  std::string input;  // Received behind the request.
+  std::string peer;
+  std::uint8_t minor_version = 1;
+  bool keep_alive = true;
+  bool is_head = false;
+};
+
 struct ClientTimeouts {
   Millis header{10'000};
   Millis idle{75'000};
@@ -48,6 +60,9 @@ class ClientSession final : public Retirable, private net::StreamListener, priva
  public:
   ClientSession(net::Owned<net::Stream> stream, net::DeadlineQueue& deadlines, ClientHandler& handler,
                 const http::ParserLimits& limits, const ClientTimeouts& timeouts);
+  // Goes on with a request that another loop has read; begin() follows.
+  ClientSession(net::Owned<net::Stream> stream, net::DeadlineQueue& deadlines, ClientHandler& handler,
+                const http::ParserLimits& limits, const ClientTimeouts& timeouts, Handover handover);
 
   // --- For exchanges
   // Pieces of the answer. True if nothing is queued; else on_client_writable() follows.
@@ -67,6 +82,9 @@ class ClientSession final : public Retirable, private net::StreamListener, priva
   // The answer ends before it is complete, and the client can tell: by the missing last chunk or bytes if it is
   // delimited, else by RST.
   void break_off(bool is_delimited);
+  // Takes the connection off this loop; only while a request without content to come is being answered, of which
+  // nothing was written yet, and not from inside on_request(). The session is over. Nothing if the connection is gone.
+  [[nodiscard]] std::optional<Handover> hand_over();
   // A whole answer of our own; the exchange, if any, is over. close: the connection ends behind it.
   void respond(std::string_view message, bool close);
   // An application/problem+json answer (RFC 9457). extra: further field lines.

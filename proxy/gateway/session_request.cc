@@ -162,6 +162,7 @@ SessionResume::SessionResume(Worker& worker, ClientSession& client, SessionConte
     : worker_(worker), client_(client), context_(std::move(context)), record_(std::move(record)) {}
 
 SessionResume::~SessionResume() {
+  *alive_ = false;
   if (!is_over_) on_client_gone();
 }
 
@@ -170,7 +171,32 @@ void SessionResume::on_client_gone() {
   if (!std::exchange(is_over_, true)) worker_.log_access(record_, 499);
 }
 
+void SessionResume::on_content_end(const http::Fields&) {
+  if (!moves_to_) return;
+  worker_.loop().defer([this, alive = alive_] {
+    if (*alive && !is_over_) move_to(*moves_to_);
+  });
+}
+
+void SessionResume::move_to(Worker& owner) {
+  is_over_ = true;
+  auto luggage = std::make_shared<std::pair<SessionContext, AccessRecord>>(std::move(context_), std::move(record_));
+  auto handover = client_.hand_over();
+  if (!handover) return;
+  owner.take_over(std::move(*handover), [&owner, luggage](ClientSession& session) {
+    auto exchange =
+        std::make_unique<SessionResume>(owner, session, std::move(luggage->first), std::move(luggage->second));
+    auto& moved = *exchange;
+    session.begin(std::move(exchange));
+    moved.start();
+  });
+}
+
 void SessionResume::start() {
+  if (auto& owner = worker_.owner_of(tag_of(context_.id)); &owner != &worker_) {
+    moves_to_ = &owner;  // on_content_end() follows, without content too.
+    return;
+  }
   using Kind = relay::Authorize::Kind;
   const auto kind = context_.route->authorize.kind;
   if ((kind == Kind::Probe || kind == Kind::Path) && known_channel()) {

@@ -59,7 +59,7 @@ class SessionResume final : public Exchange, private AuthorizeWaiter {
   void start();
 
   void on_content(std::string_view) override {}  // Read and thrown away.
-  void on_content_end(const http::Fields&) override {}
+  void on_content_end(const http::Fields&) override;
   void on_client_writable() override {}
   void on_client_eof() override { client_.cut(false); }
   void on_client_gone() override;
@@ -67,6 +67,7 @@ class SessionResume final : public Exchange, private AuthorizeWaiter {
  private:
   void on_verdict(const Verdict& verdict) override;
   void resume();
+  void move_to(Worker& owner);
   void resume_in(ChannelHost& host);
   void without_channel();
   [[nodiscard]] ChannelHost* known_channel();
@@ -77,6 +78,8 @@ class SessionResume final : public Exchange, private AuthorizeWaiter {
   AccessRecord record_;
   bool is_asking_ = false;
   bool is_over_ = false;
+  Worker* moves_to_ = nullptr;  // The channel is another loop's: moves there when the content is over.
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
 // Begins whatever a request on a session route asks for.

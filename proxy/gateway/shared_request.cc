@@ -22,6 +22,7 @@ SharedRequest::SharedRequest(Worker& worker, ClientSession& client, std::shared_
       accepts_by_name_(accepts_event_stream(head_.fields)) {}
 
 SharedRequest::~SharedRequest() {
+  *alive_ = false;
   if (step_ != Step::Over) on_client_gone();
 }
 
@@ -115,6 +116,14 @@ void SharedRequest::attach() {
   using State = relay::Channel::State;
   step_ = Step::Attaching;
   key_ = relay::channel_key(*route_, head_, identity_);
+  if (auto& owner = worker_.owner_of(key_); &owner != &worker_) {
+    // Not from inside the parser: what follows the request has to move along.
+    step_ = Step::Moving;
+    worker_.loop().defer([this, alive = alive_, &owner] {
+      if (*alive && step_ == Step::Moving) move_to(owner);
+    });
+    return;
+  }
   auto* host = worker_.channels().find(key_);
   if (!host) {
     open();
@@ -163,6 +172,31 @@ void SharedRequest::attach() {
     channel.connect();
   }
   admitted(*host);
+}
+
+void SharedRequest::move_to(Worker& owner) {
+  step_ = Step::Over;
+  struct Luggage {
+    std::shared_ptr<const relay::Route> route;
+    http::RequestHead head;
+    relay::LastEventId id;
+    AccessRecord record;
+    std::string identity;
+    bool is_authorized;
+  };
+  auto luggage = std::make_shared<Luggage>(
+      Luggage{route_, std::move(head_), std::move(id_), std::move(record_), identity_, is_authorized_});
+  auto handover = client_.hand_over();
+  if (!handover) return;
+  owner.take_over(std::move(*handover), [&owner, luggage](ClientSession& session) {
+    auto exchange = std::make_unique<SharedRequest>(owner, session, luggage->route, std::move(luggage->head),
+                                                    std::move(luggage->id), std::move(luggage->record));
+    auto& moved = *exchange;
+    moved.identity_ = luggage->identity;
+    moved.is_authorized_ = luggage->is_authorized;
+    session.begin(std::move(exchange));
+    moved.attach();
+  });
 }
 
 void SharedRequest::open() {

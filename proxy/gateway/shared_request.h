@@ -33,7 +33,7 @@ class SharedRequest final : public Exchange, private ChannelWaiter, private Auth
   void on_drain() override;
 
  private:
-  enum class Step { Authorizing, Attaching, Waiting, Cors, Snapshot, Over };
+  enum class Step { Authorizing, Attaching, Moving, Waiting, Cors, Snapshot, Over };
 
   void on_verdict(const Verdict& verdict) override;
   void on_channel_open() override;
@@ -45,6 +45,7 @@ class SharedRequest final : public Exchange, private ChannelWaiter, private Auth
 
   void ask(bool is_opener);
   void attach();
+  void move_to(Worker& owner);
   void open();
   void wait_for(ChannelHost& host);
   void admitted(ChannelHost& host);
@@ -73,6 +74,7 @@ class SharedRequest final : public Exchange, private ChannelWaiter, private Auth
   std::shared_ptr<const http::Fields> cors_;
   std::unique_ptr<SideRequest> side_;
   Beginning beginning_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
 }  // namespace ssequel::gateway

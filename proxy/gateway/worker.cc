@@ -29,13 +29,13 @@ http::ParserLimits parser_limits(const Settings& settings) {
   return limits;
 }
 
-UpstreamPoolOptions pool_options(const Settings& settings) {
+UpstreamPoolOptions pool_options(const Settings& settings, std::size_t loops) {
   const auto& options = settings.options;
   UpstreamPoolOptions pool;
   pool.address = {options.upstream.is_unix ? net::Address::Kind::Unix : net::Address::Kind::Tcp, options.upstream.host,
                   options.upstream.port, options.upstream.path};
   pool.connect_timeout = options.limits.connect_timeout;
-  pool.max_connections = options.limits.upstream_connections;
+  pool.max_connections = std::max<std::uint64_t>(1, options.limits.upstream_connections / loops);
   pool.max_header_bytes = std::max<std::size_t>(options.limits.header_bytes, 64 * 1024);
   return pool;
 }
@@ -90,7 +90,7 @@ Worker::Worker(House& house, net::Loop& loop, std::shared_ptr<const Settings> se
       deadlines_(loop),
       graveyard_(loop),
       settings_(std::move(settings)),
-      pool_(loop, deadlines_, pool_options(*settings_)),
+      pool_(loop, deadlines_, pool_options(*settings_, std::max<std::size_t>(1, house.workers.size()))),
       channels_(*this),
       authorizer_(*this) {}
 
@@ -101,6 +101,9 @@ Worker::~Worker() {
 
 Result<void> Worker::listen(bool reuse_port) {
   for (const auto& address : settings_->options.listen) {
+    // A unix socket cannot be shared: the first loop accepts on it, and channels move connections on.
+    const bool is_first = house_.workers.empty() || house_.workers.front() == this;
+    if (address.kind == net::Address::Kind::Unix && !is_first) continue;
     auto listener = net::Listener::open(loop_, address, reuse_port, *this);
     if (!listener) return tl::unexpected<Error>(listener.error());
     listeners_.push_back(std::move(*listener));
@@ -116,7 +119,7 @@ std::vector<std::uint16_t> Worker::ports() const {
 
 void Worker::apply(std::shared_ptr<const Settings> settings) {
   settings_ = std::move(settings);
-  pool_.set_options(pool_options(*settings_));
+  pool_.set_options(pool_options(*settings_, std::max<std::size_t>(1, house_.workers.size())));
   start_eager();
 }
 
@@ -132,7 +135,7 @@ void Worker::open_eager(const std::shared_ptr<const relay::Route>& route, const 
   head.method = "GET";
   head.origin_form = target;
   const auto key = relay::channel_key(*route, head, {});
-  if (channels_.find(key)) return;
+  if (&owner_of(key) != this || channels_.find(key)) return;
   auto* host = channels_.open_shared(route, key, relay::shared_target(head, *route), {}, true);
   if (host) host->channel().connect();
 }
@@ -140,7 +143,7 @@ void Worker::open_eager(const std::shared_ptr<const relay::Route>& route, const 
 // ----------------------------------------------------------------------------------------------------- sessions
 
 void Worker::on_accepted(net::Owned<net::Stream> stream) {
-  if (sessions_.size() >= settings_->options.limits.connections) {
+  if (house_.connections.load(std::memory_order_relaxed) >= settings_->options.limits.connections) {
     // No answer would be read before the next one waits: closing is what tells a balancer to go elsewhere.
     log_once("connections", LogLevel::Warn, "limits.connections is reached; new connections get 503", {});
     stream->write(http::problem_response(503, "limits.connections is reached", true, false, "Retry-After: 1\r\n"));
@@ -151,9 +154,37 @@ void Worker::on_accepted(net::Owned<net::Stream> stream) {
   auto session = std::make_unique<ClientSession>(
       std::move(stream), deadlines_, static_cast<ClientHandler&>(*this), parser_limits(*settings_),
       ClientTimeouts{.header = limits.header_timeout, .idle = limits.idle_timeout, .send = limits.send_timeout});
+  add_session(std::move(session));
+}
+
+ClientSession& Worker::add_session(std::unique_ptr<ClientSession> session) {
   auto* key = session.get();
   sessions_.emplace(key, std::move(session));
   counters_.connections = sessions_.size();
+  house_.connections.fetch_add(1, std::memory_order_relaxed);
+  return *key;
+}
+
+Worker& Worker::owner_of(std::string_view channel_key) {
+  const auto& workers = house_.workers;
+  if (workers.size() < 2) return *this;
+  return *workers[std::hash<std::string_view>()(channel_key) % workers.size()];
+}
+
+std::uint64_t Worker::share_of(std::uint64_t limit) const {
+  return std::max<std::uint64_t>(1, limit / std::max<std::size_t>(1, house_.workers.size()));
+}
+
+void Worker::take_over(Handover handover, std::function<void(ClientSession&)> begin) {
+  loop_.post([this, handover = std::move(handover), begin = std::move(begin)]() mutable {
+    auto stream = net::Stream::adopt(loop_, handover.descriptor, handover.is_unix);
+    if (!stream) return;
+    const auto& limits = settings_->options.limits;
+    begin(add_session(std::make_unique<ClientSession>(
+        std::move(*stream), deadlines_, static_cast<ClientHandler&>(*this), parser_limits(*settings_),
+        ClientTimeouts{.header = limits.header_timeout, .idle = limits.idle_timeout, .send = limits.send_timeout},
+        std::move(handover))));
+  });
 }
 
 void Worker::on_accept_trouble(const Error& error) {
@@ -166,6 +197,7 @@ void Worker::on_session_over(ClientSession& session) {
   graveyard_.take(std::move(at->second));
   sessions_.erase(at);
   counters_.connections = sessions_.size();
+  house_.connections.fetch_sub(1, std::memory_order_relaxed);
 }
 
 void Worker::on_refused(ClientSession&, int status) {
@@ -311,6 +343,7 @@ std::size_t Worker::busy_sessions() const {
 void Worker::close_all() {
   listeners_.clear();
   auto sessions = std::exchange(sessions_, {});
+  house_.connections.fetch_sub(sessions.size(), std::memory_order_relaxed);
   for (auto& [key, session] : sessions) session->over();
   for (auto& [key, session] : sessions) graveyard_.take(std::move(session));
   auto tunnels = std::exchange(tunnels_, {});

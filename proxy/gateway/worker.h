@@ -2,7 +2,9 @@
 // request means is decided here (route_request); what follows is the exchanges' business.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -35,6 +37,9 @@ struct House {
   const Clock& clock;
   Random& random;
   replay::Beginnings beginnings{};
+  // All loops, in order; set before any of them runs. A channel belongs to the loop that its key's hash names.
+  std::vector<class Worker*> workers{};
+  std::atomic<std::uint64_t> connections{0};  // Clients, on all loops.
 };
 
 // One state of the configuration: replaced as a whole by a reload, kept alive by who still uses it.
@@ -88,6 +93,14 @@ class Worker final : private ClientHandler, private net::ListenerClient {
   [[nodiscard]] std::size_t sessions() const { return sessions_.size(); }
   [[nodiscard]] std::size_t busy_sessions() const;
 
+  // --- Other loops
+  // The loop whose channel this is: everything about a channel happens there.
+  [[nodiscard]] Worker& owner_of(std::string_view channel_key);
+  // Limits of the whole process, as far as they are this loop's.
+  [[nodiscard]] std::uint64_t share_of(std::uint64_t limit) const;
+  // From any thread: goes on with a request on this loop. `begin` is called there with the session.
+  void take_over(Handover handover, std::function<void(ClientSession&)> begin);
+
   // --- For exchanges
   [[nodiscard]] House& house() { return house_; }
   [[nodiscard]] net::Loop& loop() { return loop_; }
@@ -127,6 +140,7 @@ class Worker final : private ClientHandler, private net::ListenerClient {
   [[nodiscard]] bool belongs(const relay::Route& route, const http::RequestHead& head, const relay::LastEventId& id);
   void begin_stream_request(ClientSession& session, const std::shared_ptr<const relay::Route>& route,
                             http::RequestHead& head, relay::LastEventId id);
+  ClientSession& add_session(std::unique_ptr<ClientSession> session);
   void open_eager(const std::shared_ptr<const relay::Route>& route, const std::string& target);
 
   House& house_;
