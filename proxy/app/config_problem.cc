@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <tuple>
 
 #include "base/utf8.h"
 
@@ -25,13 +26,16 @@ bool Problems::has(std::string_view key) const {
 }
 
 std::vector<std::string> Problems::lines(std::string_view file_name) const {
-  auto sorted = problems_;
-  std::stable_sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) { return a.mark < b.mark; });
+  std::vector<const Problem*> sorted;
+  for (const auto& problem : problems_) sorted.push_back(&problem);
+  // What was found first at a place stands first in the vector, too.
+  std::sort(sorted.begin(), sorted.end(),
+            [](const auto* a, const auto* b) { return std::tie(a->mark, a) < std::tie(b->mark, b); });
   std::vector<std::string> out;
-  for (const auto& problem : sorted) {
-    const auto colon = problem.key.empty() ? "" : ": ";
-    out.push_back(fmt::format("{}:{}:{}: {}{}{}", file_name, problem.mark.line, problem.mark.column, problem.key, colon,
-                              problem.text));
+  for (const auto* problem : sorted) {
+    const auto colon = problem->key.empty() ? "" : ": ";
+    out.push_back(fmt::format("{}:{}:{}: {}{}{}", file_name, problem->mark.line, problem->mark.column, problem->key,
+                              colon, problem->text));
   }
   if (more_ != 0) out.push_back(fmt::format("{}: and {} more", file_name, more_));
   return out;

@@ -7,7 +7,9 @@
 #include <yaml-cpp/parser.h>
 
 #include <algorithm>
+#include <functional>
 #include <istream>
+#include <map>
 #include <streambuf>
 #include <utility>
 
@@ -34,13 +36,17 @@ class Marks {
     }
   }
 
-  [[nodiscard]] Mark at(const YAML::Mark& mark) const {
+  // Quick for marks in the order of the file.
+  [[nodiscard]] Mark at(const YAML::Mark& mark) {
     if (mark.line < 0) return {};
     const auto line = std::min(static_cast<std::size_t>(mark.line), starts_.size() - 1);
-    const auto bytes = text_.substr(starts_[line], static_cast<std::size_t>(std::max(mark.column, 0)));
-    const auto characters = std::count_if(bytes.begin(), bytes.end(),
-                                          [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; });
-    return {static_cast<int>(line) + 1, static_cast<int>(characters) + 1};
+    const auto column = static_cast<std::size_t>(std::max(mark.column, 0));
+    if (line != line_ || column < bytes_) line_ = line, bytes_ = 0, characters_ = 0;
+    const auto more = text_.substr(starts_[line_] + bytes_, column - bytes_);
+    bytes_ += more.size();
+    characters_ +=
+        std::count_if(more.begin(), more.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; });
+    return {static_cast<int>(line) + 1, static_cast<int>(characters_) + 1};
   }
 
   [[nodiscard]] std::string_view line(int number) const {
@@ -51,6 +57,10 @@ class Marks {
  private:
   std::string_view text_;
   std::vector<std::size_t> starts_;
+  // Where the last mark was: so many bytes, and characters, into that line.
+  std::size_t line_ = 0;
+  std::size_t bytes_ = 0;
+  std::ptrdiff_t characters_ = 0;
 };
 
 // yaml-cpp takes the end of the file for the end of a quoted scalar.
@@ -70,8 +80,7 @@ bool is_closed(std::string_view from_quote) {
 // Builds the tree from yaml-cpp's events.
 class Builder final : public YAML::EventHandler {
  public:
-  Builder(std::string_view text, const Marks& marks, Problems& problems)
-      : text_(text), marks_(marks), problems_(problems) {}
+  Builder(std::string_view text, Marks& marks, Problems& problems) : text_(text), marks_(marks), problems_(problems) {}
 
   [[nodiscard]] Node take_root() { return std::move(root_); }
 
@@ -85,7 +94,7 @@ class Builder final : public YAML::EventHandler {
 
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
     Node node{Node::Kind::Null, marks_.at(mark)};
-    problems_.add(node.mark, path(), "found an alias (*NAME); write the value itself");
+    complain(node.mark, [] { return std::string("found an alias (*NAME); write the value itself"); });
     add(std::move(node));
   }
 
@@ -113,7 +122,8 @@ class Builder final : public YAML::EventHandler {
  private:
   struct Level {
     Node node;
-    std::optional<Entry> entry = std::nullopt;  // Map: has a key exactly while its value is awaited.
+    std::optional<Entry> entry = std::nullopt;           // Map: has a key exactly while its value is awaited.
+    std::map<std::string, int, std::less<>> lines = {};  // Map: where each key stands.
   };
 
   [[nodiscard]] std::string path() const {
@@ -128,9 +138,15 @@ class Builder final : public YAML::EventHandler {
     return out;
   }
 
+  // Once there are too many to report, they are only counted.
+  template <class Text>
+  void complain(Mark mark, Text text) {
+    problems_.is_full() ? problems_.add(mark, {}, {}) : problems_.add(mark, path(), text());
+  }
+
   void check_tag(const Node& node, const std::string& tag) {
     if (!tag.empty() && tag != "?" && tag != "!") {
-      problems_.add(node.mark, path(), fmt::format("found a tag, {}; write the value without it", shown(tag)));
+      complain(node.mark, [&] { return fmt::format("found a tag, {}; write the value without it", shown(tag)); });
     }
   }
 
@@ -155,6 +171,9 @@ class Builder final : public YAML::EventHandler {
     }
     auto& parent = open_.back();
     if (parent.node.kind == Node::Kind::Sequence) {
+      if (parent.node.items.size() == kItemsMax) {
+        throw Abandon{node.mark, fmt::format("found more than {} items in one list", kItemsMax)};
+      }
       parent.node.items.push_back(std::move(node));
     } else if (!parent.entry) {
       begin_entry(parent, node);
@@ -180,11 +199,10 @@ class Builder final : public YAML::EventHandler {
       throw Abandon{map.entry->mark, fmt::format("found more than {} keys in one map", kKeysMax)};
     }
     const auto& key = map.entry->key;
-    const auto same = std::find_if(map.node.entries.begin(), map.node.entries.end(),
-                                   [&](const Entry& entry) { return entry.key == key; });
-    if (same != map.node.entries.end()) {
-      problems_.add(map.entry->mark, path(),
-                    fmt::format("repeated key; it stands in line {} already", same->mark.line));
+    const auto [same, is_new] = map.lines.emplace(key, map.entry->mark.line);
+    if (!is_new) {
+      complain(map.entry->mark,
+               [&] { return fmt::format("repeated key; it stands in line {} already", same->second); });
     } else if (!key.empty() && key != "<<") {
       map.entry->value = std::move(value);
       map.node.entries.push_back(std::move(*map.entry));
@@ -193,7 +211,7 @@ class Builder final : public YAML::EventHandler {
   }
 
   std::string_view text_;
-  const Marks& marks_;
+  Marks& marks_;
   Problems& problems_;
   std::vector<Level> open_;
   Node root_;
@@ -240,7 +258,7 @@ std::optional<Node> read_tree(std::string_view yaml, Problems& problems) {
     return std::nullopt;
   }
   if (yaml.starts_with(kByteOrderMark)) yaml.remove_prefix(kByteOrderMark.size());
-  const Marks marks(yaml);
+  Marks marks(yaml);
   if (!is_readable(yaml, problems)) return std::nullopt;
   try {
     ViewBuffer buffer(yaml);

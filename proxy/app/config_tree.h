@@ -14,8 +14,9 @@
 namespace ssequel::app::config {
 
 inline constexpr std::size_t kFileMax = 1024 * 1024;
-inline constexpr std::size_t kDepthMax = 16;   // Lists and maps inside one another; the configuration needs six.
-inline constexpr std::size_t kKeysMax = 1000;  // In one map.
+inline constexpr std::size_t kDepthMax = 16;      // Lists and maps inside one another; the configuration needs six.
+inline constexpr std::size_t kKeysMax = 1000;     // In one map.
+inline constexpr std::size_t kItemsMax = 10'000;  // In one list.
 
 struct Entry;
 

@@ -141,6 +141,12 @@ TEST_CASE("a map of very many keys is refused") {
   CHECK(has(problem(yaml), "more than 1000 keys in one map"));
 }
 
+TEST_CASE("a list of very many items is refused, on one line, too") {
+  std::string yaml = "a: [";
+  for (int i = 0; i < 200'000; ++i) yaml += "b,";
+  CHECK(has(problem(yaml), "f:1:20005: found more than 10000 items in one list"));
+}
+
 TEST_CASE("only so many problems are kept, and the rest is counted") {
   std::string yaml = "a: &x 1\nb:\n";
   for (int i = 0; i < 1000; ++i) yaml += "  - *x\n";
