@@ -20,7 +20,7 @@ def get(*fields, line=b"GET /echo HTTP/1.1"):
 
 CHUNKED = b"Transfer-Encoding: chunked"
 
-# What is sent, the status expected. Every one of them ends the connection.
+# What is sent, and the status expected.
 REFUSED = {
     "both Content-Length and Transfer-Encoding": (post(b"Content-Length: 5", CHUNKED, content=b"0\r\n\r\n"), 400),
     "Transfer-Encoding and then Content-Length": (post(CHUNKED, b"Content-Length: 5", content=b"0\r\n\r\n"), 400),
@@ -94,7 +94,8 @@ async def refused(proxy, upstream, what, data, status):
         kind = (answer.get("Content-Type") or "").partition(";")[0]
         check_equal(kind, "application/problem+json", f"{what}: Content-Type")
         check_equal(answer.json().get("status"), status, f"{what}: status in the content")
-        check(await connection.is_closed(), f"{what}: the connection stayed open")
+        if status != 405:  # A method that is not served leaves the connection as sound as it was.
+            check(await connection.is_closed(), f"{what}: the connection stayed open")
     # A chunk that turns out bad may have begun its way upstream; a head that is bad may not.
     if "chunk" not in what or "chunked" in what:
         check_equal(len(upstream.requests), before, f"{what}: requests that reached the upstream")

@@ -27,7 +27,7 @@ async def rise_by_one(t):
     expected = b"".join(b"id: %d\n%s" % (seq, numbered.frame(seq)) for seq in range(1, 501))
     raw = subscription.parser.raw
     check(expected in raw, f"frames are not `id: N`, the event's own lines, an empty line: {raw[:300]!r}")
-    check_equal(raw[: -len(expected)], b"retry: 30\n", "what stands in front of the first frame")
+    check_equal(bytes(raw[: -len(expected)]), b"retry: 30\n", "what stands in front of the first frame")
 
 
 @case("without start, ids begin at the time in microseconds and rise by one")

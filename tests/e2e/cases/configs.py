@@ -35,8 +35,8 @@ WRONG = {
         "routes:\n  - name: a\n    mode: shared\n    window: {events: 10}\n    start_at: {last: 20}\n", ["5", "start_at"]),
     "event_bytes over half a window": ("routes:\n  - name: a\n    window: {bytes: 1MiB}\n", ["bytes"]),
     "start without sequence": ("routes:\n  - name: a\n    ids: {strategy: ulid, start: 5}\n", ["3", "start"]),
-    "max_age on a session route": ("routes:\n  - name: a\n    max_age: 5s\n", ["3:5", "max_age"]),
-    "broken YAML": ("listen: [127.0.0.1:1\nadmin: x\n", ["1", ":"]),
+    "max_age on a session route": ("routes:\n  - name: a\n    max_age: 5s\n", ["3:14", "max_age"]),
+    "broken YAML": ("listen: [127.0.0.1:1\nadmin: x\n", ["2:6"]),
     "tabs for indentation": ("limits:\n\tconnections: 5\n", ["2"]),
 }
 
@@ -104,12 +104,13 @@ async def version(t):
 
 @case("an address in use exits 2 and names it")
 async def in_use(t):
-    upstream = await start_upstream(t)
+    busy = await start_upstream(t)
     file = t.folder / "busy.yaml"
-    file.write_text(f"listen: 127.0.0.1:{upstream.port}\nadmin: 127.0.0.1:{free_port()}\nupstream: {upstream.url}\n")
-    code, out, err = await run_to_end(t.binary, "--config", file)
-    check_equal(code, 2, "exit code")
-    check(str(upstream.port) in out + err, f"the address is not named: {err!r}")
+    for listen, admin in ((busy.port, free_port()), (free_port(), busy.port)):
+        file.write_text(f"listen: 127.0.0.1:{listen}\nadmin: 127.0.0.1:{admin}\nupstream: http://127.0.0.1:9\n")
+        code, out, err = await run_to_end(t.binary, "--config", file)
+        check_equal(code, 2, "exit code")
+        check(str(busy.port) in out + err, f"the address is not named: {err!r}")
 
 
 @case("--upstream alone serves with the defaults: the service as it is, and each client can resume")

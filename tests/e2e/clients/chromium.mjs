@@ -5,6 +5,8 @@ import { chromium } from 'playwright-core';
 import { createInterface } from 'node:readline';
 import { options, report, types, url } from './report.mjs';
 
+// From the very start, so that no command is lost while the browser starts.
+const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
 const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-dev-shm-usage'] });
 const page = await browser.newPage({ viewport: { width: options.width ?? 1000, height: options.height ?? 800 },
@@ -39,7 +41,7 @@ const commands = {
 
 if (url) await subscribe();
 report('loaded');
-for await (const line of createInterface({ input: process.stdin })) {
+for await (const line of lines) {
   try {
     const command = JSON.parse(line);
     await commands[command.do](command);

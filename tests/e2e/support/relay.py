@@ -12,14 +12,15 @@ import struct
 class Relay:
     """Give it `cuts`, a function that yields how many answer bytes the next connection may carry (None: all)."""
 
-    def __init__(self, target_port, *, cuts=lambda: None, random=None, reset_share=0.5, spare_first_event=False,
+    def __init__(self, target_port, *, cuts=lambda: None, random=None, reset_share=0.5, spare=None,
                  line_ends=True):
         self.target_port = target_port
         self.cuts = cuts
         self.random = random
         self.reset_share = reset_share
-        # A client that was not primed cannot resume before it has its first event; this lets that one pass.
-        self.spare_first_event = spare_first_event
+        # What of each answer passes before bytes are counted: None (nothing), "head", or "event" (the first one), for
+        # clients that cannot come back before they have seen that.
+        self.spare = spare
         # False: never cut right behind a line's end (see cases/clients.py, fetch-event-source).
         self.line_ends = line_ends
         self.connections = set()
@@ -109,26 +110,31 @@ class Relay:
             position += 1
         return position if position <= len(part) else None
 
+    def _spared(self, seen):
+        """Where what is spared ends in an answer's first bytes, or None: not yet."""
+        mark = b"\r\n\r\n" if self.spare == "head" else b"\n\n"
+        start = 0 if self.spare == "head" else seen.find(b"data:")
+        end = seen.find(mark, start) if start >= 0 else -1
+        return end + len(mark) if end >= 0 else None
+
     async def _answer(self, reader, writer, up_writer):
         budget = self.cuts()
-        counting = not self.spare_first_event
+        counting = self.spare is None
         seen = b""
         sent = 0
         last = b""
         while part := await reader.read(1 << 16):
             if not counting:
-                # Forward up to and including the first event's empty line, then begin to count.
                 seen += part
-                data = seen.find(b"data:")
-                end = seen.find(b"\n\n", data) if data >= 0 else -1
-                if end < 0:
+                end = self._spared(seen)
+                if end is None:
                     writer.write(part)
                     await writer.drain()
                     continue
                 counting = True
-                spared = len(part) - (len(seen) - end - 2)
+                spared = len(part) - (len(seen) - end)
                 writer.write(part[:spared])
-                sent, part, seen = 0, part[spared:], b""
+                part = part[spared:]
             position = self._cut_position(part, budget - sent, last) if budget is not None else None
             if position is not None:
                 writer.write(part[:position])

@@ -196,7 +196,7 @@ class EventStreamParser:
         self.retry = None
         self.retries = []
         self.comments = 0
-        self.raw = b""
+        self.raw = bytearray()  # All that was fed.
 
     def feed(self, data):
         self.raw += data
