@@ -13,9 +13,9 @@ namespace {
 constexpr std::string_view kResumeField = "Ssequel-Resume";
 
 // Of the framing and representation that we replace, on every route.
-constexpr std::array<std::string_view, 9> kReplaced = {"Content-Length", "Content-Encoding", "Content-Type",
-                                                       "ETag",           "Trailer",          "X-Accel-Buffering",
-                                                       "Content-MD5",    "Digest",           "Content-Digest"};
+constexpr std::array<std::string_view, 10> kReplaced = {"Content-Length", "Content-Encoding",  "Content-Type", "ETag",
+                                                        "Trailer",        "X-Accel-Buffering", "Content-MD5",  "Digest",
+                                                        "Content-Digest", "Repr-Digest"};
 // Of one response: they say something about one exchange or one client.
 constexpr std::array<std::string_view, 24> kPerResponse = {"Set-Cookie2",
                                                            "Date",
