@@ -50,11 +50,14 @@ class RawSocket {
     std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
     return connected(AF_UNIX, reinterpret_cast<const sockaddr*>(&address), sizeof address);
   }
-  // Listening on a port of 127.0.0.1 that the kernel chose.
-  [[nodiscard]] static RawSocket listening(int backlog = 16) {
+  // Listening on a port of 127.0.0.1, one that the kernel chose unless it is named.
+  [[nodiscard]] static RawSocket listening(int backlog = 16, std::uint16_t port = 0) {
     RawSocket socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const int on = 1;
+    setsockopt(socket.descriptor_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     sockaddr_in address{};
     address.sin_family = AF_INET;
+    address.sin_port = htons(port);
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     if (bind(socket.descriptor_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
         listen(socket.descriptor_, backlog) != 0) {
