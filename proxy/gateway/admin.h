@@ -45,6 +45,7 @@ class Admin final : private ClientHandler, private net::ListenerClient {
   void on_request(ClientSession& session, http::RequestHead& head) override;
   void on_refused(ClientSession&, int) override {}
   void on_session_over(ClientSession& session) override;
+  [[nodiscard]] Graveyard& graveyard() override { return graveyard_; }
   [[nodiscard]] bool is_closing() const override { return false; }
   void on_accepted(net::Owned<net::Stream> stream) override;
   void on_accept_trouble(const Error&) override {}

@@ -108,8 +108,7 @@ void Authorizer::Question::on_side_answer(Result<SideAnswer> answer) {
   }
   // Waiters may ask again, or die, while they are told.
   auto self = authorizer.questions_.extract(key_);
-  const std::shared_ptr<Question> keep(std::move(self.mapped()));
-  authorizer.worker_.loop().defer([keep] {});
+  authorizer.worker_.graveyard().take(std::move(self.mapped()));
   while (!waiters.empty()) {
     auto* waiter = waiters.front();
     waiters.erase(waiters.begin());

@@ -42,7 +42,7 @@ class Authorizer {
   void clear() { questions_.clear(); }
 
  private:
-  struct Question final : SideListener {
+  struct Question final : Retirable, SideListener {
     Question(Authorizer& authorizer, std::string key) : authorizer_(authorizer), key_(std::move(key)) {}
     void on_side_answer(Result<SideAnswer> answer) override;
     Authorizer& authorizer_;

@@ -238,9 +238,7 @@ void ClientSession::begin(std::unique_ptr<Exchange> exchange) {
 }
 
 void ClientSession::retire_exchange() {
-  if (!exchange_) return;
-  // Its own functions may be on the stack.
-  deadlines_.loop().defer([dead = std::shared_ptr<Exchange>(std::move(exchange_))] {});
+  handler_.graveyard().take(std::move(exchange_));  // Its own functions may be on the stack.
 }
 
 void ClientSession::respond(std::string_view message, bool close) {

@@ -37,6 +37,8 @@ class ClientHandler {
   virtual void on_session_over(ClientSession& session) = 0;
   // Keep-alive is no longer offered (drain).
   [[nodiscard]] virtual bool is_closing() const = 0;
+  // Where exchanges go that are done.
+  [[nodiscard]] virtual Graveyard& graveyard() = 0;
 };
 
 // A connection whose request is being answered, on its way to another loop.
@@ -97,6 +99,10 @@ class ClientSession final : public Retirable, private net::StreamListener, priva
   [[nodiscard]] const std::string& peer_address();
   [[nodiscard]] bool is_busy() const { return exchange_ != nullptr; }
   [[nodiscard]] Exchange* exchange() { return exchange_.get(); }
+  // This request is the connection's last: from inside on_request().
+  void close_behind_answer() { request_keep_alive_ = false; }
+  // Between requests, with nothing received of a next one.
+  [[nodiscard]] bool is_idle() const { return state_ == State::Idle; }
   // The request is being answered by a stream: nothing behind it is ever read as another request.
   void ignore_pipelined() { ignores_input_ = true; }
   // Bytes that came behind an upgraded request's head, for the tunnel. Reading is up to the tunnel afterwards.

@@ -310,7 +310,7 @@ void SharedRequest::find_cors(ChannelHost& host) {
 }
 
 void SharedRequest::on_side_answer(Result<SideAnswer> answer) {
-  worker_.loop().defer([dead = std::shared_ptr<SideRequest>(std::move(side_))] {});
+  worker_.graveyard().take(std::move(side_));
   auto* host = worker_.channels().find(key_);
   if (step_ == Step::Cors) {
     if (!answer || is_trouble(answer->status)) {

@@ -25,7 +25,7 @@ class SideListener {
   virtual void on_side_answer(Result<SideAnswer> answer) = 0;
 };
 
-class SideRequest final : private UpstreamListener, private net::Deadline::Listener {
+class SideRequest final : public Retirable, private UpstreamListener, private net::Deadline::Listener {
  public:
   static constexpr Millis kTime{5000};
   // head: of a GET, with the empty line. max_content: 0 = the connection is closed at the head. Dropping it cancels.

@@ -14,7 +14,7 @@ constexpr Millis kIdleTime{4000};
 }  // namespace
 
 // Listens on an idle connection, so that its end is noticed before it is used.
-class UpstreamPool::Idle final : private net::StreamListener, private net::Deadline::Listener {
+class UpstreamPool::Idle final : public Retirable, private net::StreamListener, private net::Deadline::Listener {
  public:
   Idle(UpstreamPool& pool, net::Owned<net::Stream> stream)
       : pool_(pool), stream_(std::move(stream)), deadline_(pool.deadlines_, *this) {
@@ -44,7 +44,7 @@ class UpstreamPool::Idle final : private net::StreamListener, private net::Deadl
 };
 
 UpstreamPool::UpstreamPool(net::Loop& loop, net::DeadlineQueue& deadlines, UpstreamPoolOptions options)
-    : loop_(loop), deadlines_(deadlines), options_(std::move(options)) {}
+    : loop_(loop), deadlines_(deadlines), options_(std::move(options)), dropped_(loop) {}
 
 UpstreamPool::~UpstreamPool() = default;
 
@@ -69,8 +69,7 @@ void UpstreamPool::drop(Idle& idle) {
   const auto at = std::find_if(idle_.begin(), idle_.end(), [&](const auto& other) { return other.get() == &idle; });
   SSEQUEL_ASSERT(at != idle_.end(), "an idle connection is in the pool");
   idle.close();
-  if (dropped_.empty()) loop_.defer([this] { dropped_.clear(); });
-  dropped_.push_back(std::move(*at));
+  dropped_.take(std::move(*at));  // From inside one of its functions.
   idle_.erase(at);
   release_slot();
 }

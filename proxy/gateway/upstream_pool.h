@@ -8,6 +8,7 @@
 
 #include "base/random.h"
 #include "gateway/options.h"
+#include "gateway/retired.h"
 #include "net/address.h"
 #include "net/deadline.h"
 #include "net/loop.h"
@@ -52,7 +53,7 @@ class UpstreamPool {
   net::DeadlineQueue& deadlines_;
   UpstreamPoolOptions options_;
   std::vector<std::unique_ptr<Idle>> idle_;
-  std::vector<std::unique_ptr<Idle>> dropped_;
+  Graveyard dropped_;
   std::uint64_t connections_ = 0;
 };
 

@@ -105,7 +105,7 @@ class Worker final : private ClientHandler, private net::ListenerClient {
   [[nodiscard]] House& house() { return house_; }
   [[nodiscard]] net::Loop& loop() { return loop_; }
   [[nodiscard]] net::DeadlineQueue& deadlines() { return deadlines_; }
-  [[nodiscard]] Graveyard& graveyard() { return graveyard_; }
+  [[nodiscard]] Graveyard& graveyard() override { return graveyard_; }
   [[nodiscard]] UpstreamPool& pool() { return pool_; }
   [[nodiscard]] const Settings& settings() const { return *settings_; }
   [[nodiscard]] const std::shared_ptr<const Settings>& shared_settings() const { return settings_; }
@@ -141,6 +141,8 @@ class Worker final : private ClientHandler, private net::ListenerClient {
   void begin_stream_request(ClientSession& session, const std::shared_ptr<const relay::Route>& route,
                             http::RequestHead& head, relay::LastEventId id);
   ClientSession& add_session(std::unique_ptr<ClientSession> session);
+  [[nodiscard]] bool close_an_idle_session();
+  void turn_away(ClientSession& session, http::RequestHead& head);
   void open_eager(const std::shared_ptr<const relay::Route>& route, const std::string& target);
 
   House& house_;
@@ -154,6 +156,8 @@ class Worker final : private ClientHandler, private net::ListenerClient {
   Authorizer authorizer_;
   std::vector<net::Owned<net::Listener>> listeners_;
   std::unordered_map<ClientSession*, std::unique_ptr<ClientSession>> sessions_;
+  // Over limits.connections: heard out, and answered that there is no room.
+  std::unordered_set<ClientSession*> turned_away_;
   std::unordered_map<Retirable*, std::unique_ptr<Retirable>> tunnels_;
   std::unordered_set<std::string> said_;  // log_once(), up to a bound.
   DrainPhase drain_ = DrainPhase::Running;
