@@ -4,7 +4,6 @@
 
 #include "base/assert.h"
 #include "http/serializer.h"
-#include "sse/buffer.h"
 
 namespace ssequel::relay {
 namespace {
@@ -64,10 +63,7 @@ void Channel::connect() {
   // An upstream in trouble is not asked more and more often because many come.
   if (state_ != State::Waiting) backoff_.reset();
   port_.cancel_timer(*this, ChannelTimer::Upstream);
-  if (readers_ == 0) {  // Neither linger nor retain runs out on somebody who waits for the answer.
-    is_lingering_ = false;
-    port_.cancel_timer(*this, ChannelTimer::Rest);
-  }
+  if (readers_ == 0) stop_resting();
   begin_connect();
 }
 
@@ -334,8 +330,7 @@ void Channel::on_timer(ChannelTimer timer) {
 void Channel::on_reader_joined() {
   ++readers_;
   last_watched_ = clock_.now();
-  is_lingering_ = false;
-  port_.cancel_timer(*this, ChannelTimer::Rest);
+  stop_resting();
 }
 
 void Channel::on_reader_left() {
@@ -363,6 +358,11 @@ void Channel::rest() {
   }
   is_lingering_ = false;
   port_.set_timer(*this, ChannelTimer::Rest, route().retain);
+}
+
+void Channel::stop_resting() {
+  is_lingering_ = false;
+  port_.cancel_timer(*this, ChannelTimer::Rest);
 }
 
 void Channel::on_foremost(replay::Place place) {
@@ -406,6 +406,8 @@ void Channel::admit(const std::shared_ptr<Credential>& credential) {
   forget(credential);
   credentials_.push_back(credential);
   credential_ = credential;
+  const bool is_asking = state_ == State::Connecting || state_ == State::Waiting;
+  if (readers_ == 0 && is_asking) stop_resting();
 }
 
 void Channel::forget(const std::shared_ptr<Credential>& credential) {
@@ -419,87 +421,5 @@ std::shared_ptr<Credential> Channel::find_credential(std::string_view identity) 
   }
   return nullptr;
 }
-
-// ---------------------------------------------------------------------------------------------------- events
-
-Channel::Flow Channel::on_event(const sse::Event& event) {
-  backoff_.reset();
-  if (is_known(event.id)) return Flow::Go;
-  return arrive(event.lines, event.id, event.last_event_id, false);
-}
-
-bool Channel::is_known(std::optional<std::string_view> origin) {
-  if (route().dedupe != Dedupe::Id || !origin || origin->empty() || !log_->has_origin(*origin)) return false;
-  ++counters_.deduplicated;
-  return true;
-}
-
-Channel::Flow Channel::on_oversized(const sse::OversizedEvent& event) {
-  backoff_.reset();
-  if (is_known(event.id)) return Flow::Go;
-  ++counters_.dropped_oversized;
-  return arrive({}, event.id, event.last_event_id, true);
-}
-
-Channel::Flow Channel::arrive(std::string_view lines, std::optional<std::string_view> origin, std::string_view sticky,
-                              bool oversized) {
-  tell_gap();
-  if (oversized) {
-    append_sync(sse::SyncReason::Dropped, origin);
-  } else {
-    const auto number = sequencer_.next(log_->next_number() - 1);
-    SSEQUEL_ASSERT(number, "a counting sequencer always has a next id");
-    append(lines, origin, sticky, *number);
-  }
-  has_paused_ = must_pause();
-  return has_paused_ ? Flow::Pause : Flow::Go;
-}
-
-void Channel::append(std::string_view lines, std::optional<std::string_view> origin, std::string_view sticky,
-                     std::uint64_t number) {
-  if (origin && origin->empty()) origin.reset();
-  if (origin) ++counters_.ids_rewritten;
-  id_scratch_.clear();
-  replay::append_id(id_scratch_, log_->form(), number, sticky);
-  scratch_.clear();
-  sse::append_frame(scratch_, id_scratch_, lines, origin, route().ids.origin, route().ids.place);
-  const Millis now = clock_.now();
-  log_->append(scratch_, number, origin, now);
-  ++counters_.events_emitted;
-  publish();
-  log_->evict(now, keep_from());
-  sse::clear(scratch_);
-}
-
-void Channel::append_sync(sse::SyncReason reason, std::optional<std::string_view> origin) {
-  const auto number = sequencer_.next(log_->next_number() - 1);
-  const auto data = sse::sync_required_data(reason, std::nullopt, log_->oldest_id(), log_->newest_id());
-  ++counters_.sync_required[static_cast<std::size_t>(reason)];
-  append(sse::event_lines(route().on_gap.event, data), origin, parser_.last_event_id(), *number);
-}
-
-void Channel::tell_gap() {
-  if (!std::exchange(gap_pending_, false)) return;
-  ++counters_.gaps_sequence;
-  append_sync(sse::SyncReason::UpstreamGap, std::nullopt);
-}
-
-void Channel::on_comment(std::string_view text) {
-  if (is_shared()) return;
-  publish();
-  port_.wake(*this);
-  id_scratch_.assign(":").append(text).append("\n");
-  port_.broadcast(*this, id_scratch_);
-}
-
-void Channel::on_retry(std::uint64_t reconnection_time_ms) {
-  upstream_retry_ms_ = reconnection_time_ms;
-  if (is_shared() || route().retry == Millis(0)) return;
-  publish();
-  port_.wake(*this);
-  port_.broadcast(*this, sse::retry_line(retry_ms()));
-}
-
-void Channel::publish() { log_->publish(log_->appended()); }
 
 }  // namespace ssequel::relay

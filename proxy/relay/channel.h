@@ -184,6 +184,8 @@ class Channel final : private sse::ParserListener {
   [[nodiscard]] replay::Place keep_from() const;
   void finish_end();
   void rest();  // No readers: linger, then retain.
+  // Neither linger nor retain runs out on who reads, nor on who waits for the upstream's answer.
+  void stop_resting();
 
   const Setup setup_;
   ChannelPort& port_;

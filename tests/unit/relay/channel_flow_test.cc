@@ -1,6 +1,8 @@
 // Backpressure: how far ahead of its readers the upstream is read, and that nothing is lost where reading stopped.
 #include <doctest/doctest.h>
 
+#include <random>
+
 #include "unit/relay/channel_story.h"
 
 namespace ssequel::relay {
@@ -320,6 +322,54 @@ TEST_CASE("memory pressure takes what was not sent too, and the upstream is then
   story.channel.expire();
   CHECK(story.channel.log()->appended() == 6);
   CHECK(story.channel.log()->first() == 1);
+}
+
+// Any split into reads and pieces, any pace of readers: the reader gets every event, once, in order.
+TEST_CASE("whatever the pace, the foremost reader gets every event, once and in order") {
+  const auto seed = std::random_device{}();
+  CAPTURE(seed);
+  std::mt19937 random(seed);
+  for (int round = 0; round < 300; ++round) {
+    auto route = random() % 2 != 0 ? shared() : session();
+    route.window.events = 1 + random() % 12;
+    route.window.bytes = 4096;
+    route.event_bytes = 2048;
+    ChannelStory story(route);
+    auto& reader = story.begin();
+    reader.is_stuck = true;
+    const int count = 60;
+    std::string text;
+    for (int i = 0; i < count; ++i) {
+      if (random() % 8 == 0) text += ": a comment\n";
+      if (random() % 8 == 0) text += "retry: 5\n\n";
+      text += "data: " + std::to_string(i) + std::string(random() % 4 == 0 ? random() % 1500 : 0, '.') + "\n\n";
+    }
+    int next = 0;
+    bool has_ended = false;
+    for (int turn = 0; turn < 10'000 && next < count; ++turn) {
+      if (!story.channel.is_upstream_paused() && !text.empty()) {
+        for (auto pieces = 1 + random() % 4; pieces != 0 && !text.empty(); --pieces) {
+          const auto size = std::min<std::size_t>(text.size(), 1 + random() % 400);
+          story.channel.on_upstream_bytes(text.substr(0, size));
+          text.erase(0, size);
+        }
+        story.channel.on_upstream_read_over();
+      }
+      if (text.empty() && !std::exchange(has_ended, true)) story.channel.on_upstream_end(true);
+      REQUIRE(story.channel.log()->first() <= reader.cursor);
+      const auto ahead = story.channel.log()->published() - reader.cursor;
+      if (ahead == 0 || random() % 3 == 0) continue;
+      const auto step = 1 + random() % ahead;
+      const auto frames = story.frames(reader.cursor);
+      for (std::size_t i = 0; i < step; ++i) {
+        REQUIRE(frames[i].find("\ndata: " + std::to_string(next++)) != std::string::npos);
+      }
+      story.port.report(story.channel, reader, reader.cursor + step);
+    }
+    CHECK(next == count);
+    CHECK(has_ended);
+    CHECK(story.state() == (story.channel.is_shared() ? State::Waiting : State::Ended));
+  }
 }
 
 TEST_CASE("a reader's progress while nothing waits costs no wake") {

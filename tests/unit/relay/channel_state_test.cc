@@ -406,6 +406,23 @@ TEST_CASE("retain does not run out on a subscriber for whom the upstream is aske
   CHECK(story.state() == State::Streaming);
 }
 
+TEST_CASE("linger does not run out on a subscriber who came while the upstream was being asked") {
+  ChannelStory story(shared());
+  story.leave(story.begin());
+  story.channel.on_upstream_end(false);
+  story.wait_out_backoff();
+  REQUIRE(story.state() == State::Connecting);
+  story.advance(59s);
+  story.channel.admit(std::make_shared<Credential>());
+  story.advance(1h);
+  CHECK(story.state() == State::Connecting);
+  CHECK(story.port.count("disconnect") == 0);
+  story.channel.on_upstream_trouble(Millis(0));  // It has gone meanwhile.
+  story.advance(60s);
+  if (story.state() == State::Connecting) story.channel.on_upstream_trouble(Millis(0));
+  CHECK(story.state() == State::Dormant);
+}
+
 TEST_CASE("an upstream that answered when nobody was left to join is let go") {
   for (const auto linger : {Millis(0), Millis(60s)}) {
     auto route = shared();

@@ -5,6 +5,7 @@
 #include <map>
 #include <random>
 
+#include "base/ascii.h"
 #include "unit/relay/requests.h"
 
 namespace ssequel::relay {
@@ -255,6 +256,7 @@ TEST_CASE("keys are injective: equal keys only for equal requests") {
     auto head = request(parts.path + (parts.query.empty() ? "" : "?" + parts.query), {}, parts.host);
     head.fields = fields;
     const auto key = channel_key(route, head, parts.identity);
+    parts.host = ascii::to_lower(parts.host);  // As a host's name means it.
     const auto known = seen.emplace(key, parts);
     CHECK(known.first->second == parts);
     const auto again = keys.emplace(parts, key);
