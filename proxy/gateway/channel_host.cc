@@ -199,6 +199,26 @@ void ChannelHost::continue_with(std::unique_ptr<UpstreamSession> upstream, const
   adopt_upstream(std::move(upstream), head, request_origin, coding);
 }
 
+bool ChannelHost::upload(Subscription& uploader, std::string_view content) {
+  if (!upstream_ || upstream_->is_over() || upstream_->write_content(content)) return true;
+  uploader_ = &uploader;
+  return false;
+}
+
+void ChannelHost::finish_upload(const http::Fields& trailers) {
+  uploader_ = nullptr;
+  if (upstream_ && !upstream_->is_over()) upstream_->finish_content(trailers);
+}
+
+void ChannelHost::break_upload() {
+  uploader_ = nullptr;
+  channel_.let_go();
+}
+
+void ChannelHost::on_upstream_writable() {
+  if (uploader_) std::exchange(uploader_, nullptr)->on_upload_writable();
+}
+
 void ChannelHost::set_reading(relay::Channel&, bool on) {
   if (!upstream_ || upstream_->is_over()) return;
   if (on) {

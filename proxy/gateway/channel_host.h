@@ -77,6 +77,13 @@ class ChannelHost final : public Retirable,
     }
   }
 
+  // Session: the stream began before the request's content ended, which goes on to the upstream. False: it takes no
+  // more now, and the subscription that uploads is told when it does.
+  bool upload(Subscription& uploader, std::string_view content);
+  void finish_upload(const http::Fields& trailers);
+  // The content will never be whole: the upstream is let go.
+  void break_upload();
+
   // Asks the upstream (if it is not being asked) and tells the waiter.
   void wait(ChannelWaiter& waiter);
   void unwait(ChannelWaiter& waiter);
@@ -115,7 +122,7 @@ class ChannelHost final : public Retirable,
   void on_upstream_complete(const http::Fields& trailers) override;
   void on_upstream_upgraded(std::string_view rest) override;
   void on_upstream_failed(UpstreamFailure failure, const Error& error) override;
-  void on_upstream_writable() override {}
+  void on_upstream_writable() override;
   void on_upstream_read_over() override;
 
   void on_deadline(net::Deadline& deadline) override;
@@ -135,6 +142,7 @@ class ChannelHost final : public Retirable,
   relay::Channel channel_;
   SessionBinding binding_;
   std::unique_ptr<UpstreamSession> upstream_;
+  Subscription* uploader_ = nullptr;        // Told when the upstream takes more of the request's content.
   std::string request_origin_;              // Of the upstream request under way.
   std::vector<Subscription*> subscribers_;  // Null where one left during a sweep.
   std::size_t holes_ = 0;

@@ -33,12 +33,11 @@ ChannelHost* ChannelTable::add(relay::Channel::Setup setup) {
 }
 
 ChannelHost* ChannelTable::open_shared(std::shared_ptr<const relay::Route> route, std::string key, std::string target,
-                                       std::string host, bool is_eager) {
+                                       std::string host, bool has_identity, bool is_eager) {
   if (!make_room()) return nullptr;
   auto& house = worker_.house();
   relay::Channel::Setup setup;
   // A tag where ids could be mistaken for a neighbour's, or tell one identity of another.
-  const bool has_identity = route->key_has_identity() && key.find("i32:") != std::string::npos;
   if (route->ids.always_tag || has_identity) {
     std::array<std::byte, 16> bits{};
     house.random.fill(bits);

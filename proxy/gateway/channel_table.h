@@ -21,10 +21,11 @@ class ChannelTable final : private net::Deadline::Listener {
 
   // Null if there is none. Shared: channel_key(). Session: the tag.
   [[nodiscard]] ChannelHost* find(std::string_view key);
+  // has_identity: the request had an identity, and it is part of the key.
   // A new channel; null at limits.channels when every channel is watched. Otherwise the one without subscribers that
   // was watched least recently makes room.
   [[nodiscard]] ChannelHost* open_shared(std::shared_ptr<const relay::Route> route, std::string key, std::string target,
-                                         std::string host, bool is_eager);
+                                         std::string host, bool has_identity, bool is_eager);
   [[nodiscard]] ChannelHost* open_session(std::shared_ptr<const relay::Route> route, std::string method,
                                           std::string target, std::string host, SessionBinding binding);
   // Takes it out of the table and destroys it later.

@@ -68,12 +68,6 @@ bool SessionOpen::judge_head(http::ResponseHead& head) {
                      context_.route->name);
     return false;
   }
-  if (!client_.is_content_over()) {
-    worker_.log_once("duplex:" + context_.route->name, LogLevel::Warn,
-                     "the upstream's event stream began before the request's content ended; passed through without ids",
-                     context_.route->name);
-    return false;
-  }
   take_stream(head, *coding);
   return true;
 }
@@ -110,6 +104,7 @@ void SessionOpen::open_channel(http::ResponseHead& head, http::ContentCoding cod
   answer.last_event_id = &context_.id;
   answer.cors = &host->channel().head()->cors;
   answer.set_cookies = &head.fields;
+  answer.uploads = !client_.is_content_over();
   begin_stream(worker_, client_, *host, std::move(record_), beginning, std::move(answer));
 }
 

@@ -200,7 +200,8 @@ void SharedRequest::move_to(Worker& owner) {
 }
 
 void SharedRequest::open() {
-  auto* host = worker_.channels().open_shared(route_, key_, relay::shared_target(head_, *route_), head_.host, false);
+  auto* host = worker_.channels().open_shared(route_, key_, relay::shared_target(head_, *route_), head_.host,
+                                              route_->key_has_identity() && !identity_.empty(), false);
   if (!host) {
     trouble(relay::TroubleReason::Overload, 503, Millis(1000));
     return;
@@ -259,7 +260,8 @@ void SharedRequest::trouble(relay::TroubleReason reason, int status, Millis retr
   side_.reset();
   auto& counters = worker_.route_counters(route_->name);
   ++counters.trouble[static_cast<std::size_t>(reason)];
-  const int shown = status != 0 ? status : reason == relay::TroubleReason::Timeout ? 504 : 502;
+  // An odd answer to somebody else, a redirect say, is none for this one.
+  const int shown = is_trouble(status) ? status : reason == relay::TroubleReason::Timeout ? 504 : 502;
   record_.cause = std::to_string(shown);
   if (accepts_by_name_ && head_.method == "GET") {
     worker_.log_access(record_, 200);

@@ -111,6 +111,7 @@ void begin_stream(Worker& worker, ClientSession& client, ChannelHost& host, Acce
   start.keep_alive = client.may_keep_alive();
   start.looks_like_event_source = looks_like_event_source(*answer.head);
   start.is_get = answer.head->method == "GET";
+  start.uploads = answer.uploads;
   start.then_upstream_lost = answer.then_upstream_lost;
   start.then_final = answer.then_final;
   start.requested = answer.last_event_id->value;

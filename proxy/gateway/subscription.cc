@@ -35,7 +35,8 @@ Subscription::Subscription(Worker& worker, ClientSession& client, ChannelHost& h
       looks_like_event_source_(start.looks_like_event_source),
       is_get_(start.is_get),
       then_upstream_lost_(start.then_upstream_lost),
-      then_final_(start.then_final) {
+      then_final_(start.then_final),
+      uploads_(start.uploads) {
   ++host.counters().subscribers;
   host.join(*this);
   if (credential_) {
@@ -66,6 +67,7 @@ void Subscription::begin(std::string_view head, std::string_view prologue) {
   last_sent_ = worker_.loop().now();
   arm();
   serve();
+  if (uploads_ && !is_over_) client_.hold_content(false);
 }
 
 void Subscription::arm() {
@@ -307,9 +309,18 @@ void Subscription::finish(bool clean) {
   client_.finish(keep_alive);
 }
 
+void Subscription::on_content(std::string_view content) {
+  if (uploads_ && host_ && !host_->upload(*this, content)) client_.hold_content(true);
+}
+
+void Subscription::on_content_end(const http::Fields& trailers) {
+  if (std::exchange(uploads_, false) && host_) host_->finish_upload(trailers);
+}
+
 void Subscription::leave() {
   if (!host_) return;
   auto* host = std::exchange(host_, nullptr);
+  if (std::exchange(uploads_, false)) host->break_upload();
   --host->counters().subscribers;
   if (credential_ && --credential_->users == 0) host->channel().forget(credential_);
   host->leave(*this);

@@ -28,6 +28,7 @@ class Subscription final : public Exchange, private net::Deadline::Listener {
     bool looks_like_event_source = false;
     bool is_get = true;
     bool then_upstream_lost = false;  // Behind the log's end: sync-required, upstream-lost, broken off.
+    bool uploads = false;             // The request's content is still on its way to the upstream.
     bool then_final = false;          // Behind the log's end: our own end.
     std::string requested;            // The Last-Event-ID, for sync-required data.
     bool has_requested = false;
@@ -48,8 +49,10 @@ class Subscription final : public Exchange, private net::Deadline::Listener {
   [[nodiscard]] bool is_get() const { return is_get_; }
   [[nodiscard]] ChannelHost& host() { return *host_; }
 
-  void on_content(std::string_view) override {}  // A resumed request's content is read and thrown away.
-  void on_content_end(const http::Fields&) override {}
+  // A resumed request's content is read and thrown away; an opener's goes on to the upstream.
+  void on_content(std::string_view content) override;
+  void on_content_end(const http::Fields& trailers) override;
+  void on_upload_writable() { client_.hold_content(false); }
   void on_client_writable() override;
   void on_client_eof() override;
   void on_client_gone() override;
@@ -89,6 +92,7 @@ class Subscription final : public Exchange, private net::Deadline::Listener {
   bool is_get_;
   bool then_upstream_lost_;
   bool then_final_;
+  bool uploads_;  // True exactly while content of the opening request is to come.
   bool was_blocked_ = false;
   bool is_over_ = false;                     // The response is complete or about to be.
   std::optional<bool> finish_when_drained_;  // Cleanly?

@@ -21,6 +21,7 @@ namespace {
 
 constexpr Millis kMaxRetry{300'000};
 constexpr std::size_t kMaxSaid = 1000;
+constexpr std::size_t kMaxTurnedAway = 256;  // At a time; the rest is closed unheard.
 
 http::ParserLimits parser_limits(const Settings& settings) {
   http::ParserLimits limits;
@@ -136,25 +137,53 @@ void Worker::open_eager(const std::shared_ptr<const relay::Route>& route, const 
   head.origin_form = target;
   const auto key = relay::channel_key(*route, head, {});
   if (&owner_of(key) != this || channels_.find(key)) return;
-  auto* host = channels_.open_shared(route, key, relay::shared_target(head, *route), {}, true);
+  auto* host = channels_.open_shared(route, key, relay::shared_target(head, *route), {}, false, true);
   if (host) host->channel().connect();
 }
 
 // ----------------------------------------------------------------------------------------------------- sessions
 
 void Worker::on_accepted(net::Owned<net::Stream> stream) {
-  if (house_.connections.load(std::memory_order_relaxed) >= settings_->options.limits.connections) {
-    // No answer would be read before the next one waits: closing is what tells a balancer to go elsewhere.
-    log_once("connections", LogLevel::Warn, "limits.connections is reached; new connections get 503", {});
-    stream->write(http::problem_response(503, "limits.connections is reached", true, false, "Retry-After: 1\r\n"));
-    ++counters_.requests[{"", 503}];
-    return;
+  bool is_over = house_.connections.load(std::memory_order_relaxed) >= settings_->options.limits.connections;
+  // A keep-alive connection between requests makes room: its owner opens another when it needs one.
+  if (is_over) is_over = !close_an_idle_session();
+  if (is_over) {
+    log_once("connections", LogLevel::Warn, "limits.connections is reached; further clients are turned away", {});
+    if (turned_away_.size() >= kMaxTurnedAway) return;
   }
   const auto& limits = settings_->options.limits;
   auto session = std::make_unique<ClientSession>(
       std::move(stream), deadlines_, static_cast<ClientHandler&>(*this), parser_limits(*settings_),
       ClientTimeouts{.header = limits.header_timeout, .idle = limits.idle_timeout, .send = limits.send_timeout});
-  add_session(std::move(session));
+  auto& added = add_session(std::move(session));
+  if (is_over) turned_away_.insert(&added);
+}
+
+bool Worker::close_an_idle_session() {
+  for (auto& [key, session] : sessions_) {
+    if (!key->is_idle()) continue;
+    key->over();
+    return true;
+  }
+  return false;
+}
+
+// Its request is read, so that the answer is not lost to a reset, and that a stream is not answered with an error.
+void Worker::turn_away(ClientSession& session, http::RequestHead& head) {
+  session.close_behind_answer();
+  for (const auto& route : settings_->routes) {
+    if (!relay::path_matches(route->match.path, head.path())) continue;
+    const auto id = relay::last_event_id_of(head, route->last_event_id_query);
+    if (head.method != "GET" || !accepts_event_stream(head.fields) || !belongs(*route, head, id)) continue;
+    auto record = begin_record(head, route->name);
+    record.cause = "limits.connections";
+    ++route_counters(route->name).trouble[static_cast<std::size_t>(relay::TroubleReason::Overload)];
+    log_access(record, 200);
+    answer_trouble(session, *route, head, trouble_retry(*route, Millis(0)));
+    return;
+  }
+  log_access(begin_record(head, {}), 503);
+  session.respond_problem(503, "limits.connections is reached", "Retry-After: 1\r\n");
 }
 
 ClientSession& Worker::add_session(std::unique_ptr<ClientSession> session) {
@@ -196,6 +225,7 @@ void Worker::on_session_over(ClientSession& session) {
   if (at == sessions_.end()) return;
   graveyard_.take(std::move(at->second));
   sessions_.erase(at);
+  turned_away_.erase(&session);
   counters_.connections = sessions_.size();
   house_.connections.fetch_sub(1, std::memory_order_relaxed);
 }
@@ -206,6 +236,10 @@ void Worker::on_refused(ClientSession&, int status) {
 }
 
 void Worker::on_request(ClientSession& session, http::RequestHead& head) {
+  if (!turned_away_.empty() && turned_away_.contains(&session)) {
+    turn_away(session, head);
+    return;
+  }
   if (head.method == "CONNECT" || head.method == "TRACE") {
     log_access(begin_record(head, {}), 405);
     session.respond_problem(405, "CONNECT and TRACE are not served here",

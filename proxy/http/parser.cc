@@ -117,12 +117,12 @@ struct RequestParser::Impl : Machine {
     return Step::Head;
   }
 
-  // The request line alone is over header_bytes: is the target to blame?
+  // The request line alone is over header_bytes: the target is to blame, unless it is the method or the version.
   Refusal too_long() const {
     const std::string_view line = section.lines().line();
     const auto method_end = line.find(' ');
     if (method_end != std::string_view::npos && line.find(' ', method_end + 1) == std::string_view::npos) {
-      if (line.size() - method_end - 1 > limits.target_bytes) return {414, "the request target is too long"};
+      return {414, "the request target is too long"};
     }
     return section.refusal();
   }
