@@ -248,7 +248,7 @@ Result<Config> short_form_config(const ShortForm& form) {
   if (problems.empty()) {
     review({config.options, {}, [](const std::string&) { return std::optional<std::string>(); }, problems, warnings});
   }
-  return finish(std::move(config), problems, warnings, "command line");
+  return finish(std::move(config), problems, warnings, "");
 }
 
 }  // namespace ssequel::app

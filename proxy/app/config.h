@@ -29,7 +29,8 @@ struct Config {
 [[nodiscard]] Result<Config> load_config(const std::string& file_name, const Environment& env);
 
 // --upstream URL [--listen HOST:PORT] [--admin HOST:PORT] [--shared PATH]...: defaults, a shared route for each PATH,
-// then the built-in route.
+// then the built-in route. Error: Misconfigured, a line for each problem, `--ARGUMENT: what was found; what is
+// allowed`.
 struct ShortForm {
   std::string upstream;
   std::optional<std::string> listen;

@@ -137,13 +137,15 @@ void review_ids(const Route& route, const Subject& subject, const Review& review
   if (route.ids.strategy != Strategy::Sequence) {
     subject.refuse("ids.strategy", not_available(kNames[static_cast<std::size_t>(route.ids.strategy)], "sequence"));
   }
-  if (route.ids.start && route.mode == Mode::Shared && !route.ids.always_tag &&
-      review.options.store.kind == StoreKind::Memory) {
-    subject.warn(
-        "ids.start",
-        fmt::format("ids that begin at {} are safe only while the store is never lost; with store.kind memory "
-                    "that is never after a restart: then ids that clients hold are given again, to other events",
-                    *route.ids.start));
+  if (!route.ids.start) return;
+  if (route.mode == Mode::Session || route.ids.always_tag) {
+    subject.warn("ids.start", "without effect: the ids of this route have a tag, and a tagged log begins at 1");
+  } else {
+    // A store that survives restarts will make this milder.
+    subject.warn("ids.start",
+                 fmt::format("ids that begin at {} are safe only while the store is never lost; with store.kind memory "
+                             "it is lost at each restart: ids that clients hold are then given again, to other events",
+                             *route.ids.start));
   }
 }
 

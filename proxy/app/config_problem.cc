@@ -33,9 +33,10 @@ std::vector<std::string> Problems::lines(std::string_view file_name) const {
             [](const auto* a, const auto* b) { return std::tie(a->mark, a) < std::tie(b->mark, b); });
   std::vector<std::string> out;
   for (const auto* problem : sorted) {
-    const auto colon = problem->key.empty() ? "" : ": ";
-    out.push_back(fmt::format("{}:{}:{}: {}{}{}", file_name, problem->mark.line, problem->mark.column, problem->key,
-                              colon, problem->text));
+    const auto place = file_name.empty()
+                           ? std::string()
+                           : fmt::format("{}:{}:{}: ", file_name, problem->mark.line, problem->mark.column);
+    out.push_back(fmt::format("{}{}{}{}", place, problem->key, problem->key.empty() ? "" : ": ", problem->text));
   }
   if (more_ != 0) out.push_back(fmt::format("{}: and {} more", file_name, more_));
   return out;

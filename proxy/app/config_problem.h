@@ -29,7 +29,7 @@ class Problems {
   [[nodiscard]] bool is_full() const { return problems_.size() == kMax; }
   // True if something was found at this very key, or below it.
   [[nodiscard]] bool has(std::string_view key) const;
-  // `FILE:LINE:COLUMN: KEY: text`, one each, in the order of the file.
+  // `FILE:LINE:COLUMN: KEY: text`, one each, in the order of the file; `KEY: text` where there is no file.
   [[nodiscard]] std::vector<std::string> lines(std::string_view file_name) const;
 
  private:

@@ -293,6 +293,8 @@ TEST_CASE("what is allowed but risky is warned of, with its place") {
   };
   CHECK(has(warning("routes: [{mode: shared, ids: {start: 1}}]"),
             "f:1:38: routes[0].ids.start: ids that begin at 1 are safe only"));
+  CHECK(has(warning("routes: [{ids: {start: 1}}]"), "f:1:24: routes[0].ids.start: without effect"));
+  CHECK(has(warning("routes: [{mode: shared, ids: {start: 1, tag: always}}]"), "without effect"));
   CHECK(has(warning("routes: [{linger: forever}]"), "f:1:19: routes[0].linger: "));
   CHECK(has(warning("routes: [{heartbeat: 0}]"), "routes[0].heartbeat: "));
   CHECK(has(warning("routes: [{mode: shared, identity: {fields: []}}]"), "routes[0].identity.fields: "));

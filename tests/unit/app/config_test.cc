@@ -210,6 +210,8 @@ TEST_CASE("the short form names the argument that is wrong") {
   REQUIRE_FALSE(config);
   const auto& text = config.error().context;
   CHECK(config.error().code == ErrorCode::Misconfigured);
+  CHECK(text.starts_with("--upstream: "));
+  CHECK(lines(text).size() == 4);
   for (const auto argument :
        {"--upstream: found \"x\"", "--listen: found \"80\"", "--admin: found \"y\"", "--shared: found \"a\""}) {
     CHECK(has(text, argument));
