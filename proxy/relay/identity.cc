@@ -82,9 +82,28 @@ std::string identity_of(const http::Fields& fields, const Identity& identity) {
   return {reinterpret_cast<const char*>(digest.data()), digest.size()};
 }
 
+std::string log_signature(const Route& route) {
+  std::string out;
+  const Ids& ids = route.ids;
+  add_part(out, 'm', std::to_string(static_cast<int>(route.mode)));
+  add_part(out, 't', std::to_string(static_cast<int>(ids.strategy)));
+  add_part(out, 'n', ids.start ? std::to_string(*ids.start) : "auto");
+  add_part(out, 'a', ids.always_tag ? "1" : "0");
+  add_part(out, 'o', std::to_string(static_cast<int>(ids.origin.kind)));
+  add_part(out, 'O', ids.origin.name);
+  add_part(out, 'p', std::to_string(static_cast<int>(ids.place)));
+  for (const KeyPart& part : route.key) {
+    add_part(out, 'k', std::to_string(static_cast<int>(part.kind)));
+    add_part(out, 'K', part.name);
+  }
+  return out;
+}
+
 std::string channel_key(const Route& route, const http::RequestHead& head, std::string_view identity) {
   std::string key;
   add_part(key, 'r', route.name);
+  // A log whose ids read otherwise is another log: a reload that changes them begins anew.
+  add_part(key, 's', log_signature(route));
   for (const KeyPart& part : route.key) {
     switch (part.kind) {
       case KeyPart::Kind::Host:

@@ -19,8 +19,11 @@ namespace ssequel::relay {
 // Cookies that say nothing of who is asking: analytics, load balancers, bot checks.
 [[nodiscard]] bool is_noise_cookie(std::string_view name) noexcept;
 
-// The key of a shared channel: route, mode and the parts that the route names. identity: as identity_of() gave it, or
-// what the authoriser said instead.
+// What of a route decides how a log's entries read and who shares it: a change of it begins new logs.
+[[nodiscard]] std::string log_signature(const Route& route);
+
+// The key of a shared channel: route, signature and the parts that the route names. identity: as identity_of() gave it,
+// or what the authoriser said instead.
 [[nodiscard]] std::string channel_key(const Route& route, const http::RequestHead& head, std::string_view identity);
 
 }  // namespace ssequel::relay
