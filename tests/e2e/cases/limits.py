@@ -7,7 +7,7 @@ import socket
 from support.runner import case, check, check_equal, eventually
 from support.setup import SESSION, SHARED, start_proxy, start_upstream
 from support.upstreams import Feed
-from support.wire import Connection, Subscription, Truncated, fetch
+from support.wire import Connection, Subscription, fetch
 
 
 async def healthy(proxy):
@@ -160,7 +160,7 @@ async def connect_timeout(t):
 async def send_timeout(t):
     events = Feed(own_counter=True, total=30_000, ends=False)
     upstream = await start_upstream(t, {"/events": events})
-    proxy = await start_proxy(t, upstream, routes=SHARED, limits="{send_timeout: 1s}")
+    proxy = await start_proxy(t, upstream, routes=SHARED, limits="{send_timeout: 2s}")
     async with Subscription(proxy.port, receive_buffer=8192) as stuck, Subscription(proxy.port) as reader:
         stuck.stop_reading()  # It sent its request and reads nothing at all.
         reading = asyncio.create_task(reader.take(30_000))
@@ -168,9 +168,13 @@ async def send_timeout(t):
         ids = [int(e["id"]) for e in got if e["type"] != "sync-required"]
         check_equal(len(ids), len(set(ids)), "ids are given once")
 
-        async def cut():
-            return await proxy.metric("ssequel_subscribers") == 1
+        seen = []
 
+        async def cut():
+            seen.append(await proxy.metric("ssequel_subscribers"))
+            return seen[-1] == 1
+
+        t.on_failure(lambda: f"ssequel_subscribers was {seen[-1:]}")
         await eventually(cut, "the stuck subscriber was cut", 15)
     await healthy(proxy)
 
@@ -240,24 +244,50 @@ async def heartbeat(t):
 async def lagged(t):
     events = Feed(own_counter=True, total=40_000, ends=False)
     upstream = await start_upstream(t, {"/events": events})
-    routes = SHARED + "  window: {events: 200}\n"
-    proxy = await start_proxy(t, upstream, routes=routes)
-    async with Subscription(proxy.port, receive_buffer=8192) as slow, Subscription(proxy.port) as fast:
+    proxy = await start_proxy(t, upstream, routes=SHARED + "  window: {events: 200}\n")
+    async with Subscription(proxy.port) as fast, Subscription(proxy.port, receive_buffer=8192) as slow:
         await slow.open()
         slow.stop_reading()
-        while int((await fast.event())["id"]) < 40_000:
-            pass
+        await read_to(t, fast, 40_000)
         slow.go_on_reading()
         last, told = 0, 0
         while last < 40_000:
             event = await slow.event()
-            if event is None:
-                raise Truncated("the slow subscriber's response ended")
+            check(event is not None, f"the slow subscriber's response ended ({slow.ended}) behind {last}")
             if event["type"] == "sync-required":
                 check_equal(json.loads(event["data"])["reason"], "lagged", "reason")
                 told += 1
-                last = int(event["id"])
+                last = int(event["id"])  # That of the place from which it goes on.
                 continue
             check_equal(int(event["id"]), last + 1, "id behind the last one")
             last = int(event["id"])
         check(told >= 1, "it never fell out of the window: the case proves nothing")
+
+
+@case("a subscriber that was foremost and then stops reading holds nobody else back", timeout=60)
+async def stuck_foremost(t):
+    events = Feed(own_counter=True, total=40_000, ends=False)
+    upstream = await start_upstream(t, {"/events": events})
+    proxy = await start_proxy(t, upstream, routes=SHARED + "  window: {events: 200}\n")
+    async with Subscription(proxy.port, receive_buffer=8192) as stuck:
+        await stuck.open()
+        stuck.stop_reading()
+        emitted = []
+
+        async def held_back():
+            emitted.append(await proxy.metric("sse_events_emitted_total") or 0)
+            return len(emitted) > 10 and len(set(emitted[-10:])) == 1 and emitted[-1] > 0
+
+        await eventually(held_back, "the upstream is held back by its only subscriber", 20)
+        check(emitted[-1] < 40_000, "the stuck subscriber was never held back: the case proves nothing")
+        async with Subscription(proxy.port) as newcomer:
+            await read_to(t, newcomer, 40_000)
+
+
+async def read_to(t, subscription, last):
+    read = 0
+    t.on_failure(lambda: f"it had read {read} of {last}")
+    while read < last:
+        event = await subscription.event()
+        check(event is not None, f"the response ended ({subscription.ended}) behind {read}")
+        read = int(event["id"])

@@ -271,7 +271,7 @@ class Feed:
             if self.style.comments:
                 await send((": noise" + self.style.eol).encode())
             await send(self._frame(seq))
-            if self.pace:
+            if self.pace or seq % 50 == 0:  # drain() alone does not let others run.
                 await asyncio.sleep(self.pace)
             if gone.done():
                 raise ConnectionResetError
