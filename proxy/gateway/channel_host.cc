@@ -2,9 +2,11 @@
 
 #include <algorithm>
 
+#include "base/ascii.h"
 #include "base/assert.h"
 #include "gateway/subscription.h"
 #include "gateway/worker.h"
+#include "relay/identity.h"
 #include "relay/upstream_request.h"
 
 namespace ssequel::gateway {
@@ -231,11 +233,30 @@ void ChannelHost::set_reading(relay::Channel&, bool on) {
 void ChannelHost::on_upstream_head(http::ResponseHead& head) {
   const auto coding = http::content_coding(head.fields.get("Content-Encoding").value_or(std::string_view()));
   if (relay::is_event_stream(head, channel_.route().upstream_format) && coding) {
+    warn_of_vary(head);
     channel_.on_upstream_open(relay::make_stream_head(head, request_origin_, true), *coding);
     tell_open();
     return;
   }
   answer_without_stream(head);
+}
+
+void ChannelHost::warn_of_vary(const http::ResponseHead& head) {
+  const auto& route = channel_.route();
+  head.fields.for_each([&](const http::Field& field) {
+    if (!ascii::equals(field.name, "Vary")) return;
+    ascii::for_each_element(field.value, [&](std::string_view name) {
+      if (ascii::starts_with(name, "Accept") || ascii::equals(name, "Origin")) return;
+      if (route.key_has_identity() && relay::is_identity_field(name, route.identity)) return;
+      for (const auto& part : route.key) {
+        if (part.kind == relay::KeyPart::Kind::Header && ascii::equals(part.name, name)) return;
+      }
+      worker_.log_once("vary:" + route.name + ":" + ascii::to_lower(name), LogLevel::Warn,
+                       "the upstream's stream varies on a field that is not in the route's key: clients that differ in "
+                       "it share one stream",
+                       route.name);
+    });
+  });
 }
 
 void ChannelHost::answer_without_stream(http::ResponseHead& head) {

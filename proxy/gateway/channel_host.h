@@ -134,6 +134,7 @@ class ChannelHost final : public Retirable,
   void tell_trouble(relay::TroubleReason reason, int status, Millis retry_after);
   void tell_closed();
   void answer_without_stream(http::ResponseHead& head);
+  void warn_of_vary(const http::ResponseHead& head);
 
   Worker& worker_;
   relay::RouteCounters& counters_;
