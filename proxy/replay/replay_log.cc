@@ -68,7 +68,7 @@ Place ReplayLog::append(std::string_view frame, std::uint64_t number, std::optio
   }
   segments_.back()->append(number, frame, origin, now);
   if (is_indexed(origin)) {
-    origins_.put(*origin, appended_);
+    if (origins_) origins_->put(*origin, appended_);
     unpublished_origin_ = std::min(unpublished_origin_, appended_);
   }
   add(window_bytes_, framed + (origin ? origin->size() : 0));
@@ -88,7 +88,7 @@ void ReplayLog::publish(Place end) {
   for (Place place = unpublished_origin_; place < end; ++place) {
     const auto origin = (*segment_of(place))->origin_of(place);
     if (!is_indexed(origin)) continue;
-    origins_.publish(*origin, place);
+    if (origins_) origins_->publish(*origin, place);
     if (has_number_form(*origin)) add(numeric_origins_, 1);
   }
   unpublished_origin_ = end < appended_ ? end : kNoPlace;
@@ -111,7 +111,7 @@ void ReplayLog::drop_first() {
   const Segment& segment = *segments_.front();
   const auto origin = segment.origin_of(place);
   if (is_indexed(origin)) {
-    origins_.drop(*origin, place);
+    if (origins_) origins_->drop(*origin, place);
     if (has_number_form(*origin)) subtract(numeric_origins_, 1);
   }
   subtract(window_bytes_, segment.framed(place, place + 1).size() + (origin ? origin->size() : 0));
@@ -156,7 +156,7 @@ bool ReplayLog::is_full() const noexcept {
 std::size_t ReplayLog::memory() const {
   const std::lock_guard lock(mutex_);
   std::size_t total = sizeof *this + kDequeOverhead + floor_.capacity() + form_.tag.capacity() +
-                      end_list_.capacity() * sizeof(ListedEnd) + origins_.memory();
+                      end_list_.capacity() * sizeof(ListedEnd) + (origins_ ? origins_->memory() : 0);
   for (const auto& segment : segments_) total += segment->memory();
   return total;
 }
@@ -246,15 +246,29 @@ Found ReplayLog::find(std::uint64_t number, std::string_view text) const {
   return place && id_of_frame(segment.frame(*place)) == text ? Found{Found::Kind::Entry, *place} : Found{};
 }
 
+const OriginIndex& ReplayLog::index() const {
+  if (origins_) return *origins_;
+  origins_ = std::make_unique<OriginIndex>();
+  const Place end = published();
+  for (Place place = first(); place < appended_; ++place) {
+    const auto origin = (*segment_of(place))->origin_of(place);
+    if (!is_indexed(origin)) continue;
+    origins_->put(*origin, place);
+    if (place < end) origins_->publish(*origin, place);
+  }
+  return *origins_;
+}
+
 std::optional<Place> ReplayLog::find_origin(std::string_view origin) const {
   const std::lock_guard lock(mutex_);
-  const auto place = origins_.newest_published(origin);
+  const auto place = index().newest_published(origin);
   if (!place || (*segment_of(*place))->origin_of(*place) != origin) return std::nullopt;
   return place;
 }
 
 bool ReplayLog::has_origin(std::string_view origin) const {
-  const auto place = origins_.newest(origin);
+  const std::lock_guard lock(mutex_);
+  const auto place = index().newest(origin);
   return place && (*segment_of(*place))->origin_of(*place) == origin;
 }
 

@@ -152,6 +152,7 @@ class ReplayLog {
   static constexpr std::size_t kMaxEndsAtOnePlace = 15;
 
   [[nodiscard]] const std::shared_ptr<Segment>* segment_of(Place place) const noexcept;  // Locked.
+  [[nodiscard]] const OriginIndex& index() const;                                        // Locked.
   void add_segment(std::uint64_t number, std::size_t frame_size, Millis now);
   void drop_first();                                   // Locked: the oldest entry leaves the window.
   [[nodiscard]] std::string id_at(Place place) const;  // Locked.
@@ -177,7 +178,9 @@ class ReplayLog {
   std::string floor_;  // Id of the last entry of the last dropped segment, or the base.
   std::uint64_t floor_number_;
   std::vector<ListedEnd> end_list_;  // Those behind the window are forgotten.
-  OriginIndex origins_;
+  // Null until somebody first asks for an origin id: most logs are never asked, and keeping it costs more than an
+  // append.
+  mutable std::unique_ptr<OriginIndex> origins_;
 };
 
 // The id in a frame: its `id: ` line is the first or the last one before the empty line.
