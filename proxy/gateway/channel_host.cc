@@ -12,10 +12,6 @@
 namespace ssequel::gateway {
 namespace {
 
-// A sweep over many sockets takes a while; the others are looked at in between.
-constexpr std::size_t kSweep = 1024;
-constexpr std::size_t kMaxRuns = 16;
-constexpr std::size_t kReadBytes = 1024 * 1024;
 constexpr std::size_t kMaxOrigins = 16;
 
 [[nodiscard]] bool is_final(int status) {
@@ -29,7 +25,10 @@ ChannelHost::ChannelHost(Worker& worker, relay::Channel::Setup setup, relay::Rou
       counters_(counters),
       upstream_deadline_(worker.deadlines(), *this),
       rest_deadline_(worker.deadlines(), *this),
-      channel_(std::move(setup), *this, worker.house().random, worker.house().clock, counters) {}
+      channel_(std::move(setup), *this, worker.house().random, worker.house().clock, counters),
+      feed_(std::make_shared<ChannelFeed>()),
+      readers_(worker, make_feed(), static_cast<ReaderGroupOwner&>(*this),
+               channel_.is_shared() || channel_.setup().method == "GET") {}
 
 ChannelHost::~ChannelHost() {
   *alive_ = false;
@@ -38,90 +37,53 @@ ChannelHost::~ChannelHost() {
 
 // -------------------------------------------------------------------------------------------------- subscribers
 
-void ChannelHost::join(Subscription& subscription) {
-  subscribers_.push_back(&subscription);
-  channel_.on_reader_joined();
+std::shared_ptr<ChannelFeed> ChannelHost::make_feed() {
+  feed_->route = channel_.shared_route();
+  feed_->log = channel_.log();
+  feed_->request_host = channel_.setup().host;
+  return feed_;
 }
 
-void ChannelHost::leave(Subscription& subscription) {
-  const auto at = std::find(subscribers_.begin(), subscribers_.end(), &subscription);
-  SSEQUEL_ASSERT(at != subscribers_.end(), "a subscription is in its channel's list");
-  if (is_sweeping_) {
-    *at = nullptr;
-    ++holes_;
-  } else {
-    *at = subscribers_.back();
-    subscribers_.pop_back();
-  }
+void ChannelHost::admit_reader(const std::shared_ptr<relay::Credential>& credential) {
+  channel_.on_reader_joined();
+  if (!credential) return;
+  ++credential->users;
+  channel_.admit(credential);
+}
+
+void ChannelHost::on_left(const std::shared_ptr<relay::Credential>& credential) {
+  if (credential && --credential->users == 0) channel_.forget(credential);
   channel_.on_reader_left();
 }
 
-void ChannelHost::compact() {
-  if (holes_ == 0) return;
-  std::erase(subscribers_, nullptr);
-  holes_ = 0;
+std::shared_ptr<RemoteReaders> ChannelHost::readers_on(Worker& home) {
+  auto& readers = remote_[&home];
+  if (!readers) readers = std::make_shared<RemoteReaders>(home, *this, feed_, alive_);
+  ++readers->readers;
+  return readers;
+}
+
+void ChannelHost::on_remote_left(RemoteReaders& readers, const std::shared_ptr<relay::Credential>& credential) {
+  --readers.readers;
+  on_left(credential);
 }
 
 void ChannelHost::wake(relay::Channel&) {
-  sweep_left_ = subscribers_.size();
-  if (!sweep_deferred_ && !is_sweeping_) sweep();
+  for (auto& [home, readers] : remote_) readers->wake();
+  readers_.sweep();
 }
 
-void ChannelHost::sweep() {
-  if (subscribers_.empty()) return;
-  is_sweeping_ = true;
-  replay::Place reached = 0;
-  for (std::size_t served = 0; served < kSweep && sweep_left_ > 0; ++served, --sweep_left_) {
-    if (sweep_at_ >= subscribers_.size()) sweep_at_ = 0;
-    auto* subscription = subscribers_[sweep_at_++];
-    if (!subscription) continue;
-    subscription->serve();
-    reached = std::max(reached, subscription->cursor());
-  }
-  is_sweeping_ = false;
-  compact();
-  runs_.clear();
-  runs_from_ = replay::ReplayLog::kNoPlace;
-  if (sweep_left_ > 0 && !sweep_deferred_) {
-    sweep_deferred_ = true;
-    worker_.loop().defer([this, alive = alive_] {
-      if (!*alive) return;
-      sweep_deferred_ = false;
-      sweep();
-    });
-  }
-  if (reached != 0) channel_.on_foremost(reached);
-}
-
-bool ChannelHost::read(replay::Place from, replay::Place stop, const std::vector<replay::Run>*& runs) {
-  const auto& log = *channel_.log();
-  // The first subscriber of a sweep looks; those at the same place find it here.
-  if (is_sweeping_ && from == runs_from_ && stop == runs_stop_ && !runs_.empty() &&
-      runs_.back().end == log.published()) {
-    runs = &runs_;
-    return true;
-  }
-  const bool held = log.read(from, stop, kMaxRuns, kReadBytes, runs_);
-  runs_from_ = from;
-  runs_stop_ = stop;
-  runs = &runs_;
-  return held;
-}
-
-void ChannelHost::broadcast(relay::Channel&, std::string_view line) {
-  for (auto* subscription : subscribers_) {
-    if (subscription) subscription->send_line(line);
-  }
-}
+void ChannelHost::broadcast(relay::Channel&, std::string_view line) { readers_.broadcast(line); }
 
 void ChannelHost::end_readers(relay::Channel&) {
-  for_each_subscription([](Subscription& subscription) { subscription.end(std::nullopt); });
+  for (auto& [home, readers] : remote_) readers->end_all();
+  readers_.end_all([] { return std::nullopt; });
 }
 
 replay::Place ChannelHost::foremost(relay::Channel&) {
-  replay::Place most = 0;
-  for (const auto* subscription : subscribers_) {
-    if (subscription) most = std::max(most, subscription->cursor());
+  replay::Place most = readers_.foremost();
+  for (const auto& [home, readers] : remote_) {
+    if (readers->readers != 0) most = std::max(most, readers->reached());
   }
   return most;
 }
@@ -234,6 +196,7 @@ void ChannelHost::on_upstream_head(http::ResponseHead& head) {
   const auto coding = http::content_coding(head.fields.get("Content-Encoding").value_or(std::string_view()));
   if (relay::is_event_stream(head, channel_.route().upstream_format) && coding) {
     warn_of_vary(head);
+    cors_.clear();  // Part of the head, which is renewed.
     channel_.on_upstream_open(relay::make_stream_head(head, request_origin_, true), *coding);
     tell_open();
     return;
@@ -297,7 +260,7 @@ void ChannelHost::answer_without_stream(http::ResponseHead& head) {
 void ChannelHost::on_upstream_content(std::string_view content) { channel_.on_upstream_bytes(content); }
 
 void ChannelHost::on_upstream_read_over() {
-  read_at_ = std::chrono::steady_clock::now();
+  feed_->read_at_ns.store(std::chrono::steady_clock::now().time_since_epoch().count(), std::memory_order_relaxed);
   channel_.on_upstream_read_over();
   worker_.channels().account(*this);
 }
@@ -318,19 +281,22 @@ void ChannelHost::on_upstream_failed(UpstreamFailure failure, const Error& error
     channel_.on_upstream_end(false);
     return;
   }
-  const auto reason = failure == UpstreamFailure::Timeout   ? relay::TroubleReason::Timeout
+  const bool is_limit = failure == UpstreamFailure::Connect && error.code == ErrorCode::RetryLater;
+  const auto reason = is_limit                              ? relay::TroubleReason::Overload
+                      : failure == UpstreamFailure::Timeout ? relay::TroubleReason::Timeout
                       : failure == UpstreamFailure::Connect ? relay::TroubleReason::Connect
                                                             : relay::TroubleReason::BadResponse;
+  const int status = is_limit ? 503 : 0;
   if (channel_.head() || channel_.setup().is_eager) {
     worker_.house().logger.warn("no connection to the upstream; trying again",
                                 {{"route", channel_.route().name}, {"error", error.context}});
-    tell_trouble(reason, 0, Millis(0));
+    tell_trouble(reason, status, Millis(0));
     channel_.on_upstream_trouble(Millis(0));
     return;
   }
   auto waiters = std::exchange(waiters_, {});
   worker_.channels().retire(*this);
-  for (auto* waiter : waiters) waiter->on_channel_trouble(reason, 0, Millis(0));
+  for (auto* waiter : waiters) waiter->on_channel_trouble(reason, status, is_limit ? Millis(1000) : Millis(0));
 }
 
 // -------------------------------------------------------------------------------------------------------- timers
@@ -355,7 +321,11 @@ void ChannelHost::close() {
   rest_deadline_.cancel();
   drop_upstream();
   tell_closed();
-  for_each_subscription([](Subscription& subscription) { subscription.end(std::nullopt); });
+  for (const auto& [origin, waiters] : std::exchange(cors_waiters_, {})) {
+    for (auto* waiter : waiters) waiter->on_cors_changed();
+  }
+  for (auto& [home, readers] : std::exchange(remote_, {})) readers->close();
+  readers_.end_all([] { return std::nullopt; });
   upstream_deadline_.cancel();
   rest_deadline_.cancel();
 }
@@ -367,9 +337,42 @@ std::shared_ptr<const http::Fields> ChannelHost::cors_for(const std::string& ori
   return known == cors_.end() ? nullptr : known->second;
 }
 
-void ChannelHost::keep_cors(const std::string& origin, std::shared_ptr<const http::Fields> fields) {
+bool ChannelHost::ask_cors(const std::string& origin, CorsWaiter& waiter) {
+  auto& waiters = cors_waiters_[origin];
+  waiters.push_back(&waiter);
+  return waiters.size() == 1;
+}
+
+std::vector<CorsWaiter*> ChannelHost::take_cors_waiters(const std::string& origin, CorsWaiter& asker) {
+  const auto at = cors_waiters_.find(origin);
+  if (at == cors_waiters_.end()) return {};
+  auto others = std::move(at->second);
+  cors_waiters_.erase(at);
+  std::erase(others, &asker);
+  return others;
+}
+
+void ChannelHost::keep_cors(const std::string& origin, std::shared_ptr<const http::Fields> fields, CorsWaiter& asker) {
   if (cors_.size() >= kMaxOrigins && !cors_.contains(origin)) cors_.erase(cors_.begin());
   cors_[origin] = std::move(fields);
+  for (auto* waiter : take_cors_waiters(origin, asker)) waiter->on_cors_changed();
+}
+
+void ChannelHost::fail_cors(const std::string& origin, relay::TroubleReason reason, int status, Millis retry_after,
+                            CorsWaiter& asker) {
+  for (auto* waiter : take_cors_waiters(origin, asker)) waiter->on_cors_trouble(reason, status, retry_after);
+}
+
+void ChannelHost::leave_cors(const std::string& origin, CorsWaiter& waiter) {
+  const auto at = cors_waiters_.find(origin);
+  if (at == cors_waiters_.end()) return;
+  const bool was_asker = !at->second.empty() && at->second.front() == &waiter;
+  if (!was_asker) {
+    std::erase(at->second, &waiter);
+    return;
+  }
+  // The next one asks.
+  for (auto* other : take_cors_waiters(origin, waiter)) other->on_cors_changed();
 }
 
 }  // namespace ssequel::gateway

@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "gateway/reader_group.h"
+#include "gateway/remote_readers.h"
 #include "gateway/retired.h"
 #include "gateway/upstream_session.h"
 #include "net/deadline.h"
@@ -36,6 +38,16 @@ class ChannelWaiter {
   [[nodiscard]] virtual bool wants_raw_answer() const = 0;
 };
 
+// Somebody whose Origin has no CORS answer yet.
+class CorsWaiter {
+ public:
+  virtual ~CorsWaiter() = default;
+  // Look again: the answer may be known now, the channel may be gone, or it is this one's turn to ask.
+  virtual void on_cors_changed() = 0;
+  // Who asked got no answer that counts.
+  virtual void on_cors_trouble(relay::TroubleReason reason, int status, Millis retry_after) = 0;
+};
+
 // What a session's tag is bound to.
 struct SessionBinding {
   std::string identity;
@@ -47,6 +59,7 @@ struct SessionBinding {
 class ChannelHost final : public Retirable,
                           private relay::ChannelPort,
                           private UpstreamListener,
+                          private ReaderGroupOwner,
                           private net::Deadline::Listener {
  public:
   ChannelHost(Worker& worker, relay::Channel::Setup setup, relay::RouteCounters& counters);
@@ -64,18 +77,14 @@ class ChannelHost final : public Retirable,
   void continue_with(std::unique_ptr<UpstreamSession> upstream, const http::ResponseHead& head,
                      std::string_view request_origin, http::ContentCoding coding);
 
-  void join(Subscription& subscription);
-  void leave(Subscription& subscription);
-  // A subscription was served by itself up to `place`.
-  void report(replay::Place place) { channel_.on_foremost(place); }
-  [[nodiscard]] std::size_t subscribers() const { return subscribers_.size() - holes_; }
-  template <class Use>
-  void for_each_subscription(Use use) {
-    const auto copy = subscribers_;  // Uses may leave.
-    for (auto* subscription : copy) {
-      if (subscription) use(*subscription);
-    }
-  }
+  // Counts a reader, before its subscription is made.
+  void admit_reader(const std::shared_ptr<relay::Credential>& credential);
+  // The readers on this loop.
+  [[nodiscard]] ReaderGroup& readers() { return readers_; }
+  // The readers on another loop. Shared channels only.
+  [[nodiscard]] std::shared_ptr<RemoteReaders> readers_on(Worker& home);
+  void on_remote_reached(replay::Place place) { channel_.on_foremost(place); }
+  void on_remote_left(RemoteReaders& readers, const std::shared_ptr<relay::Credential>& credential);
 
   // Session: the stream began before the request's content ended, which goes on to the upstream. False: it takes no
   // more now, and the subscription that uploads is told when it does.
@@ -84,18 +93,23 @@ class ChannelHost final : public Retirable,
   // The content will never be whole: the upstream is let go.
   void break_upload();
 
+  [[nodiscard]] bool is_waited_for() const { return !waiters_.empty() || !cors_waiters_.empty(); }
+  // Counts against limits.upstream_connections.
+  [[nodiscard]] bool has_connection() const { return upstream_ && upstream_->has_slot(); }
+
   // Asks the upstream (if it is not being asked) and tells the waiter.
   void wait(ChannelWaiter& waiter);
   void unwait(ChannelWaiter& waiter);
 
-  // Runs from `from`, cached while one sweep lasts: most subscribers are at the same place.
-  bool read(replay::Place from, replay::Place stop, const std::vector<replay::Run>*& runs);
-  // When the newest entries were read off the upstream, for delivery times.
-  [[nodiscard]] std::chrono::steady_clock::time_point read_at() const { return read_at_; }
-
   // CORS fields for an Origin other than the one the channel was opened with: kept for a few, nullptr if unknown.
   [[nodiscard]] std::shared_ptr<const http::Fields> cors_for(const std::string& origin) const;
-  void keep_cors(const std::string& origin, std::shared_ptr<const http::Fields> fields);
+  // One question an Origin at a time. True: the caller asks, and says keep_cors(), fail_cors() or leave_cors(); false:
+  // somebody does already, and the waiter will be told unless it says leave_cors().
+  [[nodiscard]] bool ask_cors(const std::string& origin, CorsWaiter& waiter);
+  void keep_cors(const std::string& origin, std::shared_ptr<const http::Fields> fields, CorsWaiter& asker);
+  void fail_cors(const std::string& origin, relay::TroubleReason reason, int status, Millis retry_after,
+                 CorsWaiter& asker);
+  void leave_cors(const std::string& origin, CorsWaiter& waiter);
 
   // Everything ends: upstream, subscribers (broken off or told, by their kind), and the channel with them.
   void close();
@@ -125,14 +139,21 @@ class ChannelHost final : public Retirable,
   void on_upstream_writable() override;
   void on_upstream_read_over() override;
 
+  // ReaderGroupOwner
+  void on_reached(replay::Place place) override { channel_.on_foremost(place); }
+  void on_left(const std::shared_ptr<relay::Credential>& credential) override;
+  [[nodiscard]] std::uint64_t retry_ms() const override { return channel_.retry_ms(); }
+  [[nodiscard]] ChannelHost* host() override { return this; }
+
   void on_deadline(net::Deadline& deadline) override;
 
+  std::shared_ptr<ChannelFeed> make_feed();
   void drop_upstream();
-  void sweep();
-  void compact();
   void tell_open();
   void tell_trouble(relay::TroubleReason reason, int status, Millis retry_after);
   void tell_closed();
+  // Those behind the asker, who waits no more.
+  [[nodiscard]] std::vector<CorsWaiter*> take_cors_waiters(const std::string& origin, CorsWaiter& asker);
   void answer_without_stream(http::ResponseHead& head);
   void warn_of_vary(const http::ResponseHead& head);
 
@@ -143,21 +164,15 @@ class ChannelHost final : public Retirable,
   relay::Channel channel_;
   SessionBinding binding_;
   std::unique_ptr<UpstreamSession> upstream_;
-  Subscription* uploader_ = nullptr;        // Told when the upstream takes more of the request's content.
-  std::string request_origin_;              // Of the upstream request under way.
-  std::vector<Subscription*> subscribers_;  // Null where one left during a sweep.
-  std::size_t holes_ = 0;
-  std::size_t sweep_at_ = 0;
-  std::size_t sweep_left_ = 0;
-  bool is_sweeping_ = false;
-  bool sweep_deferred_ = false;
+  Subscription* uploader_ = nullptr;  // Told when the upstream takes more of the request's content.
+  std::string request_origin_;        // Of the upstream request under way.
+  std::shared_ptr<ChannelFeed> feed_;
+  ReaderGroup readers_;
+  std::map<Worker*, std::shared_ptr<RemoteReaders>> remote_;
   bool is_closed_ = false;
   std::vector<ChannelWaiter*> waiters_;
   std::map<std::string, std::shared_ptr<const http::Fields>> cors_;
-  std::vector<replay::Run> runs_;
-  replay::Place runs_from_ = replay::ReplayLog::kNoPlace;
-  replay::Place runs_stop_ = 0;
-  std::chrono::steady_clock::time_point read_at_{};
+  std::map<std::string, std::vector<CorsWaiter*>> cors_waiters_;  // The first one asks.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -96,7 +96,22 @@ bool ChannelTable::make_room() {
   if (channels_.size() < worker_.share_of(worker_.settings().options.limits.channels)) return true;
   ChannelHost* oldest = nullptr;
   for (auto& [key, host] : channels_) {
-    if (host->channel().readers() != 0 || host->channel().setup().is_eager) continue;
+    if (!may_go(*host)) continue;
+    if (!oldest || host->channel().last_watched() < oldest->channel().last_watched()) oldest = host.get();
+  }
+  if (!oldest) return false;
+  retire(*oldest);
+  return true;
+}
+
+bool ChannelTable::may_go(ChannelHost& host) {
+  return host.channel().readers() == 0 && !host.is_waited_for() && !host.channel().setup().is_eager;
+}
+
+bool ChannelTable::free_connection() {
+  ChannelHost* oldest = nullptr;
+  for (auto& [key, host] : channels_) {
+    if (!may_go(*host) || !host->has_connection()) continue;
     if (!oldest || host->channel().last_watched() < oldest->channel().last_watched()) oldest = host.get();
   }
   if (!oldest) return false;

@@ -28,6 +28,9 @@ class ChannelTable final : private net::Deadline::Listener {
                                          std::string host, bool has_identity, bool is_eager);
   [[nodiscard]] ChannelHost* open_session(std::shared_ptr<const relay::Route> route, std::string method,
                                           std::string target, std::string host, SessionBinding binding);
+  // Closes the channel without subscribers that was watched least recently of those with an upstream connection. False
+  // if there is none.
+  [[nodiscard]] bool free_connection();
   // Takes it out of the table and destroys it later.
   void retire(ChannelHost& host);
   // The log of a channel grew: over store_bytes, the oldest entries go, of unwatched channels first.
@@ -45,6 +48,8 @@ class ChannelTable final : private net::Deadline::Listener {
 
  private:
   [[nodiscard]] bool make_room();
+  // Nobody reads it, nobody waits for it, and it is not kept for ever.
+  [[nodiscard]] static bool may_go(ChannelHost& host);
   ChannelHost* add(relay::Channel::Setup setup);
   void shed();
   void on_deadline(net::Deadline& deadline) override;

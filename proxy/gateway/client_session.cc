@@ -317,10 +317,15 @@ void ClientSession::on_drained() {
   if (exchange_) exchange_->on_client_writable();
 }
 
+void ClientSession::ignore_pipelined() {
+  ignores_input_ = true;
+  // What came while the stream's beginning was waited for.
+  if (content_over_ && !std::exchange(input_, {}).empty()) saw_input_ignored_ = true;
+}
+
 void ClientSession::cut(bool reset) {
   if (stream_ && reset) stream_->reset_on_close();
-  retire_exchange();
-  over();
+  over();  // The exchange hears of it: who reads a channel has to leave it.
 }
 
 void ClientSession::break_off(bool is_delimited) {

@@ -104,7 +104,7 @@ class ClientSession final : public Retirable, private net::StreamListener, priva
   // Between requests, with nothing received of a next one.
   [[nodiscard]] bool is_idle() const { return state_ == State::Idle; }
   // The request is being answered by a stream: nothing behind it is ever read as another request.
-  void ignore_pipelined() { ignores_input_ = true; }
+  void ignore_pipelined();
   // Bytes that came behind an upgraded request's head, for the tunnel. Reading is up to the tunnel afterwards.
   [[nodiscard]] std::string take_input() { return std::exchange(input_, {}); }
   [[nodiscard]] net::Owned<net::Stream> take_stream() { return std::move(stream_); }

@@ -2,6 +2,7 @@
 
 #include "base/ascii.h"
 #include "gateway/forward.h"
+#include "gateway/snapshot.h"
 #include "http/serializer.h"
 #include "relay/identity.h"
 #include "relay/stream_head.h"
@@ -13,6 +14,7 @@ namespace ssequel::gateway {
 SharedRequest::SharedRequest(Worker& worker, ClientSession& client, std::shared_ptr<const relay::Route> route,
                              http::RequestHead head, relay::LastEventId id, AccessRecord record)
     : worker_(worker),
+      home_(&worker),
       client_(client),
       route_(std::move(route)),
       head_(std::move(head)),
@@ -50,6 +52,7 @@ void SharedRequest::leave_channel() {
   if (!host) return;
   if (credential_ && credential_->users == 0) host->channel().forget(credential_);
   if (step_ == Step::Waiting) host->unwait(*this);
+  if (step_ == Step::Cors) host->leave_cors(origin_, static_cast<CorsWaiter&>(*this));
 }
 
 void SharedRequest::start() {
@@ -182,16 +185,18 @@ void SharedRequest::move_to(Worker& owner) {
     relay::LastEventId id;
     AccessRecord record;
     std::string identity;
+    Worker* home;
     bool is_authorized;
   };
   auto luggage = std::make_shared<Luggage>(
-      Luggage{route_, std::move(head_), std::move(id_), std::move(record_), identity_, is_authorized_});
+      Luggage{route_, std::move(head_), std::move(id_), std::move(record_), identity_, home_, is_authorized_});
   auto handover = client_.hand_over();
   if (!handover) return;
   owner.take_over(std::move(*handover), [&owner, luggage](ClientSession& session) {
     auto exchange = std::make_unique<SharedRequest>(owner, session, luggage->route, std::move(luggage->head),
                                                     std::move(luggage->id), std::move(luggage->record));
     auto& moved = *exchange;
+    moved.home_ = luggage->home;
     moved.identity_ = luggage->identity;
     moved.is_authorized_ = luggage->is_authorized;
     session.begin(std::move(exchange));
@@ -300,8 +305,10 @@ void SharedRequest::find_cors(ChannelHost& host) {
     place(host);
     return;
   }
-  // What this Origin may see is the upstream's to say: one short request with the subscriber's own fields.
+  // What this Origin may see is the upstream's to say: one short request with the subscriber's own fields, for all who
+  // come from there meanwhile.
   step_ = Step::Cors;
+  if (!host.ask_cors(origin_, static_cast<CorsWaiter&>(*this))) return;
   std::string request;
   const bool with_identity = route_->key_has_identity() || route_->authorize.kind == relay::Authorize::Kind::Probe ||
                              route_->authorize.kind == relay::Authorize::Kind::Path;
@@ -311,27 +318,56 @@ void SharedRequest::find_cors(ChannelHost& host) {
   side_ = std::make_unique<SideRequest>(worker_, static_cast<SideListener&>(*this), std::move(request), 0);
 }
 
+void SharedRequest::on_cors_changed() {
+  side_.reset();  // If it was ours: the channel is gone.
+  step_ = Step::Attaching;
+  auto* host = worker_.channels().find(key_);
+  if (!host) {
+    attach();
+    return;
+  }
+  find_cors(*host);
+}
+
+void SharedRequest::on_cors_trouble(relay::TroubleReason reason, int status, Millis retry_after) {
+  step_ = Step::Attaching;
+  leave_channel();
+  trouble(reason, status, retry_after);
+}
+
+void SharedRequest::on_cors_answer(ChannelHost* host, Result<SideAnswer> answer) {
+  if (!answer || is_trouble(answer->status)) {
+    const auto reason = answer ? relay::TroubleReason::Status : relay::TroubleReason::BadResponse;
+    const int status = answer ? answer->status : 0;
+    const Millis retry_after = answer ? retry_after_of(answer->fields) : Millis(0);
+    if (host) host->fail_cors(origin_, reason, status, retry_after, static_cast<CorsWaiter&>(*this));
+    on_cors_trouble(reason, status, retry_after);
+    return;
+  }
+  auto fields = std::make_shared<http::Fields>();
+  answer->fields.for_each([&](const http::Field& field) {
+    if (relay::is_cors_field(field.name)) fields->add(field.name, field.value);
+  });
+  cors_ = fields;
+  if (!host) {
+    attach();
+    return;
+  }
+  step_ = Step::Attaching;
+  host->keep_cors(origin_, std::move(fields), static_cast<CorsWaiter&>(*this));
+  place(*host);
+}
+
+void SharedRequest::drop_side_request() {
+  // Its own functions may be on the stack.
+  if (side_) worker_.loop().defer([dead = std::shared_ptr<SideRequest>(std::move(side_))] {});
+}
+
 void SharedRequest::on_side_answer(Result<SideAnswer> answer) {
-  worker_.graveyard().take(std::move(side_));
+  drop_side_request();
   auto* host = worker_.channels().find(key_);
   if (step_ == Step::Cors) {
-    if (!answer || is_trouble(answer->status)) {
-      leave_channel();
-      trouble(answer ? relay::TroubleReason::Status : relay::TroubleReason::BadResponse, answer ? answer->status : 0,
-              answer ? retry_after_of(answer->fields) : Millis(0));
-      return;
-    }
-    auto fields = std::make_shared<http::Fields>();
-    answer->fields.for_each([&](const http::Field& field) {
-      if (relay::is_cors_field(field.name)) fields->add(field.name, field.value);
-    });
-    cors_ = fields;
-    if (!host) {
-      attach();
-      return;
-    }
-    host->keep_cors(origin_, std::move(fields));
-    place(*host);
+    on_cors_answer(host, std::move(answer));
     return;
   }
   // The snapshot.
@@ -339,22 +375,14 @@ void SharedRequest::on_side_answer(Result<SideAnswer> answer) {
     attach();
     return;
   }
-  const auto type = answer ? answer->fields.get("Content-Type").value_or(std::string_view()) : std::string_view();
-  const auto media = ascii::to_lower(ascii::trim(type.substr(0, type.find(';'))));
-  const bool is_text = media.starts_with("text/") || media == "application/json" || media.ends_with("+json");
-  if (!answer) {
-    beginning_.snapshot_error = answer.error().context;
-  } else if (answer->status != 200) {
-    beginning_.snapshot_error = "the snapshot was answered with status " + std::to_string(answer->status);
-  } else if (!is_text || answer->fields.has("Content-Encoding")) {
-    beginning_.snapshot_error = "the snapshot is no text";
-  } else if (host->channel().log()->first() > beginning_.place) {
-    beginning_.snapshot_error = "the place left the window while the snapshot was fetched";
-    beginning_.place = host->channel().log()->published();
-  } else {
-    beginning_.snapshot = std::move(answer->content);
-    if (beginning_.snapshot.empty()) beginning_.snapshot_error = "the snapshot is empty";
+  auto snapshot = read_snapshot(std::move(answer));
+  const auto& log = *host->channel().log();
+  if (log.first() > beginning_.place) {
+    snapshot = {.content = {}, .error = "the place left the window while the snapshot was fetched"};
+    beginning_.place = route_->on_gap.resume == relay::GapResume::Oldest ? log.first() : log.published();
   }
+  beginning_.snapshot = std::move(snapshot.content);
+  beginning_.snapshot_error = std::move(snapshot.error);
   subscribe(*host);
 }
 
@@ -366,22 +394,8 @@ void SharedRequest::place(ChannelHost& host) {
   }
   // Fetched after the place was fixed: nothing between snapshot and stream is lost.
   step_ = Step::Snapshot;
-  http::RequestHead asking;
-  asking.method = "GET";
-  asking.origin_form = route_->on_gap.snapshot;
-  asking.host = head_.host;
-  head_.fields.for_each([&](const http::Field& field) {
-    for (const auto* name : {"Accept", "Range", "If-Range", "If-Match", "If-None-Match", "If-Modified-Since",
-                             "If-Unmodified-Since", "Content-Length", "Content-Type", "Expect"}) {
-      if (ascii::equals(field.name, name)) return;
-    }
-    asking.fields.add(field.name, field.value);
-  });
-  asking.fields.add("Accept", "application/json, text/*");
-  std::string request;
-  relay::append_passed_request(request, asking,
-                               {.address = client_.peer_address(), .via = worker_.settings().options.via}, route_.get(),
-                               {.kind = relay::UpstreamLastEventId::Kind::Removed, .value = {}});
+  auto request =
+      snapshot_request(*route_, head_.fields, head_.host, client_.peer_address(), worker_.settings().options.via);
   side_ = std::make_unique<SideRequest>(worker_, static_cast<SideListener&>(*this), std::move(request),
                                         route_->event_bytes);
 }
@@ -392,6 +406,7 @@ void SharedRequest::subscribe(ChannelHost& host) {
   answer.head = &head_;
   answer.last_event_id = &id_;
   answer.cors = cors_.get();
+  answer.home = home_;
   answer.credential = credential(host);
   answer.then_final = host.channel().state() == relay::Channel::State::Final;
   begin_stream(worker_, client_, host, std::move(record_), beginning_, std::move(answer));

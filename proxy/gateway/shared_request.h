@@ -18,7 +18,11 @@
 
 namespace ssequel::gateway {
 
-class SharedRequest final : public Exchange, private ChannelWaiter, private AuthorizeWaiter, private SideListener {
+class SharedRequest final : public Exchange,
+                            private ChannelWaiter,
+                            private CorsWaiter,
+                            private AuthorizeWaiter,
+                            private SideListener {
  public:
   SharedRequest(Worker& worker, ClientSession& client, std::shared_ptr<const relay::Route> route,
                 http::RequestHead head, relay::LastEventId id, AccessRecord record);
@@ -41,6 +45,8 @@ class SharedRequest final : public Exchange, private ChannelWaiter, private Auth
   void on_channel_trouble(relay::TroubleReason reason, int status, Millis retry_after) override;
   void on_channel_closed() override;
   [[nodiscard]] bool wants_raw_answer() const override { return !accepts_by_name_; }
+  void on_cors_changed() override;
+  void on_cors_trouble(relay::TroubleReason reason, int status, Millis retry_after) override;
   void on_side_answer(Result<SideAnswer> answer) override;
 
   void ask(bool is_opener);
@@ -50,6 +56,8 @@ class SharedRequest final : public Exchange, private ChannelWaiter, private Auth
   void wait_for(ChannelHost& host);
   void admitted(ChannelHost& host);
   void find_cors(ChannelHost& host);
+  void on_cors_answer(ChannelHost* host, Result<SideAnswer> answer);
+  void drop_side_request();
   void place(ChannelHost& host);
   void subscribe(ChannelHost& host);
   void trouble(relay::TroubleReason reason, int status, Millis retry_after);
@@ -58,6 +66,7 @@ class SharedRequest final : public Exchange, private ChannelWaiter, private Auth
   void leave_channel();
 
   Worker& worker_;
+  Worker* home_;  // The loop that accepted the client.
   ClientSession& client_;
   std::shared_ptr<const relay::Route> route_;
   http::RequestHead head_;

@@ -3,6 +3,41 @@
 #include "sse/frame.h"
 
 namespace ssequel::gateway {
+namespace {
+
+// The connection goes back to the loop that accepted it, so that the readers of one channel are spread over all loops.
+void begin_at_home(Worker& home, ClientSession& client, ChannelHost& host, AccessRecord record,
+                   Subscription::Start start, std::string head, std::string prologue) {
+  struct Luggage {
+    AccessRecord record;
+    Subscription::Start start;
+    std::string head;
+    std::string prologue;
+  };
+  if (!host.channel().route().on_gap.snapshot.empty() && start.credential) {
+    start.snapshot_source = std::make_shared<const relay::Credential>(*start.credential);
+  }
+  auto readers = host.readers_on(home);
+  auto luggage =
+      std::make_shared<Luggage>(Luggage{std::move(record), std::move(start), std::move(head), std::move(prologue)});
+  auto handover = client.hand_over();
+  if (!handover) {
+    readers->lose(luggage->start.credential);
+    return;
+  }
+  home.take_over(
+      std::move(*handover),
+      [&home, readers, luggage](ClientSession& session) {
+        auto subscription = std::make_unique<Subscription>(home, session, readers->group(), std::move(luggage->record),
+                                                           std::move(luggage->start));
+        auto& begun = *subscription;
+        session.begin(std::move(subscription));
+        begun.begin(luggage->head, luggage->prologue);
+      },
+      [readers, luggage] { readers->lose(luggage->start.credential); });
+}
+
+}  // namespace
 
 bool wants_priming(const relay::Route& route, const http::RequestHead& head) {
   switch (route.prime) {
@@ -117,7 +152,15 @@ void begin_stream(Worker& worker, ClientSession& client, ChannelHost& host, Acce
   start.requested = answer.last_event_id->value;
   start.has_requested = answer.last_event_id->is_present;
   start.credential = std::move(answer.credential);
-  auto subscription = std::make_unique<Subscription>(worker, client, host, std::move(record), std::move(start));
+  host.admit_reader(start.credential);
+  if (answer.home && answer.home != &worker && channel.is_shared()) {
+    begin_at_home(*answer.home, client, host, std::move(record), std::move(start), std::move(head),
+                  std::move(prologue));
+    return;
+  }
+  start.snapshot_source = start.credential;
+  auto subscription =
+      std::make_unique<Subscription>(worker, client, host.readers(), std::move(record), std::move(start));
   auto& begun = *subscription;
   client.replace(std::move(subscription));
   begun.begin(head, prologue);

@@ -29,7 +29,8 @@ struct StreamAnswer {
   const http::Fields* cors = nullptr;         // For this client's Origin.
   const http::Fields* set_cookies = nullptr;  // Session, opener: of its own response.
   std::shared_ptr<relay::Credential> credential;
-  bool uploads = false;  // The opening request's content is still on its way.
+  Worker* home = nullptr;  // The loop that accepted the client, if another: the subscription lives there.
+  bool uploads = false;    // The opening request's content is still on its way.
   bool then_upstream_lost = false;
   bool then_final = false;
   bool ends_now = false;  // The end that the log has at this place is this response's end too.

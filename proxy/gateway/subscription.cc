@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "gateway/snapshot.h"
 #include "http/serializer.h"
 #include "sse/frame.h"
 
@@ -17,12 +18,13 @@ constexpr Millis kEofProbe{200};
 
 }  // namespace
 
-Subscription::Subscription(Worker& worker, ClientSession& client, ChannelHost& host, AccessRecord record, Start start)
+Subscription::Subscription(Worker& worker, ClientSession& client, ReaderGroup& group, AccessRecord record, Start start)
     : worker_(worker),
       client_(client),
-      host_(&host),
-      log_(host.channel().log()),
+      group_(&group),
+      log_(group.log()),
       credential_(std::move(start.credential)),
+      snapshot_source_(std::move(start.snapshot_source)),
       record_(std::move(record)),
       deadline_(worker.deadlines(), *this),
       cursor_(start.place),
@@ -37,12 +39,7 @@ Subscription::Subscription(Worker& worker, ClientSession& client, ChannelHost& h
       then_upstream_lost_(start.then_upstream_lost),
       then_final_(start.then_final),
       uploads_(start.uploads) {
-  ++host.counters().subscribers;
-  host.join(*this);
-  if (credential_) {
-    ++credential_->users;
-    host.channel().admit(credential_);
-  }
+  group.join(*this);
 }
 
 Subscription::~Subscription() = default;
@@ -51,7 +48,7 @@ void Subscription::begin(std::string_view head, std::string_view prologue) {
   client_.ignore_pipelined();
   worker_.log_access(record_, 200);
   if (auto* stream = client_.stream()) stream->set_user_timeout(worker_.settings().options.limits.send_timeout);
-  const auto& route = host_->channel().route();
+  const auto& route = group_->route();
   if (route.max_age > Millis(0)) {
     const auto full = static_cast<std::uint64_t>(route.max_age.count());
     const auto spread = full / 5;
@@ -67,37 +64,58 @@ void Subscription::begin(std::string_view head, std::string_view prologue) {
   last_sent_ = worker_.loop().now();
   arm();
   serve();
+  if (group_) group_->report(cursor_);  // The upstream may wait for just that.
   if (uploads_ && !is_over_) client_.hold_content(false);
 }
 
 void Subscription::arm() {
   if (is_over_) return;
   Millis due = ends_at_;
-  if (host_) {
-    const auto heartbeat = host_->channel().route().heartbeat;
+  if (group_) {
+    const auto heartbeat = group_->route().heartbeat;
     if (heartbeat > Millis(0)) due = std::min(due, last_sent_ + heartbeat);
   }
-  if (client_.is_blocked()) due = std::min(due, blocked_since_ + worker_.settings().options.limits.send_timeout);
+  if (client_.is_blocked()) due = std::min(due, worker_.loop().now() + look_interval());
   if (due != Millis::max()) deadline_.set(std::max(Millis(1), due - worker_.loop().now()));
 }
 
+Millis Subscription::look_interval() const {
+  return std::max(Millis(1), worker_.settings().options.limits.send_timeout / 4);
+}
+
+void Subscription::watch_blocked() {
+  was_blocked_ = true;
+  blocked_since_ = worker_.loop().now();
+  unacknowledged_ = client_.stream() ? client_.stream()->unacknowledged_bytes() : 0;
+  if (is_over_) {
+    deadline_.set(look_interval());
+  } else {
+    arm();
+  }
+}
+
+bool Subscription::is_stuck() {
+  const auto left = client_.stream() ? client_.stream()->unacknowledged_bytes() : 0;
+  if (left != std::exchange(unacknowledged_, left)) blocked_since_ = worker_.loop().now();
+  return worker_.loop().now() - blocked_since_ >= worker_.settings().options.limits.send_timeout;
+}
+
 void Subscription::serve() {
-  if (is_over_ || !host_) return;
+  if (is_over_ || !group_ || side_) return;
   const replay::Place before = cursor_;
   for (std::size_t turn = 0; turn < 4; ++turn) {
     if (client_.is_blocked()) {
-      if (!was_blocked_) blocked_since_ = worker_.loop().now();
-      was_blocked_ = true;
-      arm();
+      if (!was_blocked_) watch_blocked();
       break;
     }
     was_blocked_ = false;
     const auto end = log_->end_for(start_, ends_seen_);
     const replay::Place stop = end ? end->at : replay::ReplayLog::kNoPlace;
     const std::vector<replay::Run>* runs = nullptr;
-    if (!host_->read(cursor_, stop, runs)) {
+    if (!group_->read(cursor_, stop, runs)) {
       fall_behind();
-      if (is_over_ || !host_) return;
+      if (is_over_ || !group_) return;
+      if (side_) break;
       continue;
     }
     if (runs->empty()) {
@@ -116,7 +134,7 @@ void Subscription::serve() {
       break;
     }
     if (!(is_chunked_ ? write_runs(*runs) : write_unframed(*runs))) break;
-    if (is_over_ || !host_) return;
+    if (is_over_ || !group_) return;
   }
   if (cursor_ != before) {
     last_sent_ = worker_.loop().now();
@@ -157,9 +175,7 @@ bool Subscription::write_runs(const std::vector<replay::Run>& runs) {
     break;
   }
   count(from, cursor_);
-  blocked_since_ = worker_.loop().now();
-  was_blocked_ = true;
-  arm();
+  watch_blocked();
   return false;
 }
 
@@ -196,20 +212,18 @@ bool Subscription::write_unframed(const std::vector<replay::Run>& runs) {
   }
   count(from, cursor_);
   if (*taken == total) return true;
-  blocked_since_ = worker_.loop().now();
-  was_blocked_ = true;
-  arm();
+  watch_blocked();
   return false;
 }
 
 void Subscription::count(replay::Place from, replay::Place to) {
-  auto& counters = host_->counters();
+  auto& counters = group_->counters();
   counters.events_delivered += to - from;
   const auto published = log_->published();
   counters.lag_events.observe(static_cast<double>(published - std::min(published, to)), relay::kLagBounds);
   // One observation a write, of its oldest event. Times in the log are in milliseconds; for the newest entries the read
   // itself is remembered.
-  double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - host_->read_at()).count();
+  double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - group_->read_at()).count();
   if (published - from > 1) {
     if (const auto at = log_->time_of(from)) {
       seconds = std::max(seconds, std::chrono::duration<double>(worker_.loop().now() - *at).count());
@@ -229,34 +243,68 @@ void Subscription::write_own(std::string_view text) {
 }
 
 void Subscription::send_line(std::string_view line) {
-  if (is_over_ || client_.is_blocked() || cursor_ != log_->published()) return;
+  if (is_over_ || side_ || client_.is_blocked() || cursor_ != log_->published()) return;
   write_own(line);
 }
 
 void Subscription::fall_behind() {
-  auto& counters = host_->counters();
-  const auto& route = host_->channel().route();
+  auto& counters = group_->counters();
+  const auto& route = group_->route();
   ++counters.gaps_window;
   ++counters.sync_required[static_cast<std::size_t>(sse::SyncReason::Lagged)];
   if (route.mode == relay::Mode::Shared && route.on_lag == relay::OnLag::Close) {
     end(std::nullopt);
     return;
   }
-  cursor_ = route.on_gap.resume == relay::GapResume::Oldest ? log_->first() : log_->published();
+  skip_ahead();
+  if (route.on_gap.snapshot.empty() || !snapshot_source_) {
+    tell_lagged({}, {});
+    return;
+  }
+  // Fetched after the place was fixed: nothing between snapshot and stream is lost. The fields are those of the latest
+  // request of the same identity.
+  side_ =
+      std::make_unique<SideRequest>(worker_, static_cast<SideListener&>(*this),
+                                    snapshot_request(route, snapshot_source_->fields, group_->request_host(),
+                                                     snapshot_source_->peer_address, worker_.settings().options.via),
+                                    route.event_bytes);
+}
+
+void Subscription::skip_ahead() {
+  const bool from_oldest = group_->route().on_gap.resume == relay::GapResume::Oldest;
+  cursor_ = from_oldest ? log_->first() : log_->published();
+}
+
+void Subscription::on_side_answer(Result<SideAnswer> answer) {
+  worker_.loop().defer([dead = std::shared_ptr<SideRequest>(std::move(side_))] {});
+  if (is_over_ || !group_) return;
+  auto snapshot = read_snapshot(std::move(answer));
+  if (log_->first() > cursor_) {
+    snapshot = {.content = {}, .error = "the place left the window while the snapshot was fetched"};
+    skip_ahead();
+  }
+  tell_lagged(snapshot.content, snapshot.error);
+  serve();
+  if (group_) group_->report(cursor_);
+}
+
+void Subscription::tell_lagged(const std::string& snapshot, const std::string& error) {
+  const auto& route = group_->route();
   std::optional<std::string_view> requested;
   if (has_requested_) requested = requested_;
+  const auto data = snapshot.empty() ? sse::sync_required_data(sse::SyncReason::Lagged, requested, log_->oldest_id(),
+                                                               log_->newest_id(), error)
+                                     : snapshot;
   std::string frame;
-  sse::append_frame(frame, log_->id_before(cursor_),
-                    sse::event_lines(route.on_gap.event, sse::sync_required_data(sse::SyncReason::Lagged, requested,
-                                                                                 log_->oldest_id(), log_->newest_id())),
-                    std::nullopt, {}, route.ids.place);
+  sse::append_frame(frame, log_->id_before(cursor_), sse::event_lines(route.on_gap.event, data), std::nullopt, {},
+                    route.ids.place);
   write_own(frame);
   if (route.mode == relay::Mode::Session && !is_get_) finish(false);
 }
 
 void Subscription::lose_upstream() {
-  const auto& route = host_->channel().route();
-  ++host_->counters().sync_required[static_cast<std::size_t>(sse::SyncReason::UpstreamLost)];
+  const auto& route = group_->route();
+  ++group_->counters().sync_required[static_cast<std::size_t>(sse::SyncReason::UpstreamLost)];
   std::optional<std::string_view> requested;
   if (has_requested_) requested = requested_;
   std::string frame;
@@ -278,8 +326,8 @@ void Subscription::finish_at(const replay::End& end) {
 }
 
 void Subscription::end(std::optional<std::uint64_t> retry_ms) {
-  if (is_over_ || !host_) return;
-  const auto& route = host_->channel().route();
+  if (is_over_ || !group_) return;
+  const auto& route = group_->route();
   if (retry_ms) {
     auto line = sse::retry_line(*retry_ms);
     // A browser takes the value at the line's end; the empty line is for parsers that take it with a block.
@@ -292,38 +340,35 @@ void Subscription::end(std::optional<std::uint64_t> retry_ms) {
 void Subscription::finish(bool clean) {
   is_over_ = true;
   deadline_.cancel();
+  leave();  // It reads no more; the channel may go before what is queued has gone.
   if (client_.is_blocked()) {
     finish_when_drained_ = clean;
-    deadline_.set(worker_.settings().options.limits.send_timeout);
+    watch_blocked();
     return;
   }
   if (!clean) {
     // Chunked, the missing last chunk tells; a close-delimited response can only be reset.
-    leave();
     client_.break_off(is_chunked_);
     return;
   }
   if (is_chunked_) client_.write(http::kLastChunk);
-  const bool keep_alive = keep_alive_ && is_chunked_;
-  leave();
-  client_.finish(keep_alive);
+  client_.finish(keep_alive_ && is_chunked_);
 }
 
 void Subscription::on_content(std::string_view content) {
-  if (uploads_ && host_ && !host_->upload(*this, content)) client_.hold_content(true);
+  if (uploads_ && group_ && !group_->host()->upload(*this, content)) client_.hold_content(true);
 }
 
 void Subscription::on_content_end(const http::Fields& trailers) {
-  if (std::exchange(uploads_, false) && host_) host_->finish_upload(trailers);
+  if (std::exchange(uploads_, false) && group_) group_->host()->finish_upload(trailers);
 }
 
 void Subscription::leave() {
-  if (!host_) return;
-  auto* host = std::exchange(host_, nullptr);
-  if (std::exchange(uploads_, false)) host->break_upload();
-  --host->counters().subscribers;
-  if (credential_ && --credential_->users == 0) host->channel().forget(credential_);
-  host->leave(*this);
+  side_.reset();
+  if (!group_) return;
+  auto* group = std::exchange(group_, nullptr);
+  if (std::exchange(uploads_, false)) group->host()->break_upload();
+  group->leave(*this, credential_);
 }
 
 void Subscription::on_client_writable() {
@@ -333,10 +378,11 @@ void Subscription::on_client_writable() {
   }
   const auto before = cursor_;
   serve();
-  if (host_ && cursor_ != before) host_->report(cursor_);
+  if (group_ && cursor_ != before) group_->report(cursor_);
 }
 
 void Subscription::on_client_eof() {
+  if (is_over_) return;  // What is queued goes out, or is stuck.
   eof_probes_ = 1;
   write_own(sse::kHeartbeat);
   deadline_.set(kEofProbe);
@@ -349,11 +395,15 @@ void Subscription::on_client_gone() {
 }
 
 void Subscription::on_deadline(net::Deadline&) {
-  if (is_over_) {  // Not drained in time.
-    client_.cut(true);
+  const Millis now = worker_.loop().now();
+  if (is_over_) {
+    if (is_stuck()) {
+      client_.cut(true);
+    } else {
+      deadline_.set(look_interval());
+    }
     return;
   }
-  const Millis now = worker_.loop().now();
   if (eof_probes_ == 1) {
     eof_probes_ = 2;
     write_own(sse::kHeartbeat);
@@ -361,19 +411,19 @@ void Subscription::on_deadline(net::Deadline&) {
     return;
   }
   if (client_.is_blocked()) {
-    if (now - blocked_since_ >= worker_.settings().options.limits.send_timeout) {
+    if (is_stuck()) {
       client_.cut(true);
-      return;
+    } else {
+      arm();
     }
-    arm();
     return;
   }
   if (now >= ends_at_) {
-    const auto retry = host_->channel().retry_ms();
+    const auto retry = group_->retry_ms();
     end(retry == 0 ? std::nullopt : std::optional(retry));
     return;
   }
-  const auto heartbeat = host_->channel().route().heartbeat;
+  const auto heartbeat = group_->route().heartbeat;
   if (heartbeat > Millis(0) && now - last_sent_ >= heartbeat) write_own(sse::kHeartbeat);
   arm();
 }

@@ -13,13 +13,15 @@
 #include "gateway/channel_host.h"
 #include "gateway/client_session.h"
 #include "gateway/exchange.h"
+#include "gateway/reader_group.h"
+#include "gateway/side_request.h"
 #include "gateway/worker.h"
 #include "net/deadline.h"
 #include "relay/channel.h"
 
 namespace ssequel::gateway {
 
-class Subscription final : public Exchange, private net::Deadline::Listener {
+class Subscription final : public Exchange, private net::Deadline::Listener, private SideListener {
  public:
   struct Start {
     replay::Place place = 0;
@@ -32,9 +34,12 @@ class Subscription final : public Exchange, private net::Deadline::Listener {
     bool then_final = false;          // Behind the log's end: our own end.
     std::string requested;            // The Last-Event-ID, for sync-required data.
     bool has_requested = false;
-    std::shared_ptr<relay::Credential> credential;  // Shared.
+    std::shared_ptr<relay::Credential> credential;  // Shared: the channel's to look into, not ours.
+    // Shared: whose fields a snapshot is asked for with; the same as credential on the channel's loop, else a copy.
+    std::shared_ptr<const relay::Credential> snapshot_source;
   };
-  Subscription(Worker& worker, ClientSession& client, ChannelHost& host, AccessRecord record, Start start);
+  // The channel has counted it as a reader, and its credential, already.
+  Subscription(Worker& worker, ClientSession& client, ReaderGroup& group, AccessRecord record, Start start);
   ~Subscription() override;
 
   // head: the response head with its empty line. prologue: lines and blocks that come before the first frame.
@@ -47,7 +52,9 @@ class Subscription final : public Exchange, private net::Deadline::Listener {
   void end(std::optional<std::uint64_t> retry_ms);
   [[nodiscard]] replay::Place cursor() const { return cursor_; }
   [[nodiscard]] bool is_get() const { return is_get_; }
-  [[nodiscard]] ChannelHost& host() { return *host_; }
+  // Where it stands in its group's list.
+  [[nodiscard]] std::size_t seat() const { return seat_; }
+  void set_seat(std::size_t seat) { seat_ = static_cast<std::uint32_t>(seat); }
 
   // A resumed request's content is read and thrown away; an opener's goes on to the upstream.
   void on_content(std::string_view content) override;
@@ -59,30 +66,41 @@ class Subscription final : public Exchange, private net::Deadline::Listener {
 
  private:
   void on_deadline(net::Deadline& deadline) override;
+  void on_side_answer(Result<SideAnswer> answer) override;
   // False if nothing more can be written now.
   bool write_runs(const std::vector<replay::Run>& runs);
   bool write_unframed(const std::vector<replay::Run>& runs);
   void count(replay::Place from, replay::Place to);
   void fall_behind();
+  void skip_ahead();
+  void tell_lagged(const std::string& snapshot, const std::string& error);
   void finish_at(const replay::End& end);
   void lose_upstream();
   void finish(bool clean);
   void write_own(std::string_view text);
   void leave();
   void arm();
+  // limits.send_timeout counts from when something was last acknowledged; looked at a few times meanwhile.
+  void watch_blocked();
+  [[nodiscard]] bool is_stuck();
+  [[nodiscard]] Millis look_interval() const;
 
   Worker& worker_;
   ClientSession& client_;
-  ChannelHost* host_;  // Null once left.
+  ReaderGroup* group_;  // Null once left.
   std::shared_ptr<replay::ReplayLog> log_;
   std::shared_ptr<relay::Credential> credential_;
+  std::shared_ptr<const relay::Credential> snapshot_source_;
+  std::unique_ptr<SideRequest> side_;  // The snapshot that a gap is told with; nothing is sent until it is here.
   AccessRecord record_;
   net::Deadline deadline_;
   replay::Place cursor_;
   replay::Place start_;
   std::uint32_t ends_seen_;
+  std::uint32_t seat_ = 0;
   Millis last_sent_{0};
-  Millis blocked_since_{0};
+  Millis blocked_since_{0};  // Or since the client last acknowledged something.
+  std::size_t unacknowledged_ = 0;
   Millis ends_at_{Millis::max()};  // max_age
   std::string requested_;
   bool has_requested_;

@@ -76,10 +76,12 @@ void UpstreamPool::drop(Idle& idle) {
 
 bool UpstreamPool::take_slot() {
   if (connections_ >= options_.max_connections) {
-    if (idle_.empty()) return false;
-    idle_.front()->close();
-    idle_.erase(idle_.begin());
-    return true;  // Its slot passes on.
+    if (!idle_.empty()) {
+      idle_.front()->close();
+      idle_.erase(idle_.begin());
+      return true;  // Its slot passes on.
+    }
+    if (!relief_ || !relief_() || connections_ >= options_.max_connections) return false;
   }
   ++connections_;
   return true;

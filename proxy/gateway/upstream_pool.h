@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -30,6 +31,8 @@ class UpstreamPool {
   UpstreamPool(const UpstreamPool&) = delete;
   UpstreamPool& operator=(const UpstreamPool&) = delete;
 
+  // Asked at the limit: closes a connection that nobody needs now, if there is one.
+  void set_relief(std::function<bool()> relief) { relief_ = std::move(relief); }
   void set_options(UpstreamPoolOptions options) { options_ = std::move(options); }
   [[nodiscard]] const UpstreamPoolOptions& options() const { return options_; }
   [[nodiscard]] net::Loop& loop() { return loop_; }
@@ -39,7 +42,7 @@ class UpstreamPool {
   [[nodiscard]] net::Owned<net::Stream> take_idle();
   // A connection in good order, to be used again; its slot stays with it.
   void give_back(net::Owned<net::Stream> stream);
-  // A slot for a new connection; false at the limit (an idle one is closed to make room, if there is one).
+  // A slot for a new connection; false at the limit. An idle one is closed to make room, else the relief is asked.
   [[nodiscard]] bool take_slot();
   void release_slot();
   [[nodiscard]] std::uint64_t connections() const { return connections_; }
@@ -52,6 +55,7 @@ class UpstreamPool {
   net::Loop& loop_;
   net::DeadlineQueue& deadlines_;
   UpstreamPoolOptions options_;
+  std::function<bool()> relief_;
   std::vector<std::unique_ptr<Idle>> idle_;
   Graveyard dropped_;
   std::uint64_t connections_ = 0;

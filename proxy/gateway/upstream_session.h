@@ -77,6 +77,8 @@ class UpstreamSession final : public Retirable,
   // True once the whole response was received; the connection went back to the pool or was closed.
   [[nodiscard]] bool is_over() const { return state_ == State::Over; }
   [[nodiscard]] bool is_blocked() const;
+  // Holds one of limits.upstream_connections.
+  [[nodiscard]] bool has_slot() const { return has_slot_; }
   [[nodiscard]] bool has_head() const { return state_ == State::Content || state_ == State::Over; }
   // True if nothing of a response was ever received.
   [[nodiscard]] const std::string& method() const { return request_.method; }

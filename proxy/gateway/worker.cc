@@ -93,7 +93,9 @@ Worker::Worker(House& house, net::Loop& loop, std::shared_ptr<const Settings> se
       settings_(std::move(settings)),
       pool_(loop, deadlines_, pool_options(*settings_, std::max<std::size_t>(1, house.workers.size()))),
       channels_(*this),
-      authorizer_(*this) {}
+      authorizer_(*this) {
+  pool_.set_relief([this] { return channels_.free_connection(); });
+}
 
 Worker::~Worker() {
   close_all();
@@ -204,10 +206,13 @@ std::uint64_t Worker::share_of(std::uint64_t limit) const {
   return std::max<std::uint64_t>(1, limit / std::max<std::size_t>(1, house_.workers.size()));
 }
 
-void Worker::take_over(Handover handover, std::function<void(ClientSession&)> begin) {
-  loop_.post([this, handover = std::move(handover), begin = std::move(begin)]() mutable {
+void Worker::take_over(Handover handover, std::function<void(ClientSession&)> begin, std::function<void()> lost) {
+  loop_.post([this, handover = std::move(handover), begin = std::move(begin), lost = std::move(lost)]() mutable {
     auto stream = net::Stream::adopt(loop_, handover.descriptor, handover.is_unix);
-    if (!stream) return;
+    if (!stream) {
+      lost();
+      return;
+    }
     const auto& limits = settings_->options.limits;
     begin(add_session(std::make_unique<ClientSession>(
         std::move(*stream), deadlines_, static_cast<ClientHandler&>(*this), parser_limits(*settings_),
@@ -360,12 +365,10 @@ void Worker::set_drain(DrainPhase phase) {
 }
 
 void Worker::end_streams() {
-  channels_.for_each([this](ChannelHost& host) {
-    const bool may_end = host.channel().is_shared() || host.channel().setup().method == "GET";
-    if (!may_end) return;
-    host.for_each_subscription(
-        [&](Subscription& subscription) { subscription.end(drain_retry(host.channel().route())); });
-  });
+  for (auto* group : std::vector<ReaderGroup*>(reader_groups_.begin(), reader_groups_.end())) {
+    if (!reader_groups_.contains(group) || !group->may_end_in_drain()) continue;
+    group->end_all([this, group] { return std::optional(drain_retry(group->route())); });
+  }
 }
 
 std::size_t Worker::busy_sessions() const {
@@ -383,6 +386,7 @@ void Worker::close_all() {
   auto tunnels = std::exchange(tunnels_, {});
   for (auto& [key, tunnel] : tunnels) graveyard_.take(std::move(tunnel));
   channels_.close_all();
+  for (const auto& readers : std::exchange(remote_readers_, {})) readers->drop_group();
   authorizer_.clear();
   pool_.close_idle();
   counters_.connections = 0;

@@ -99,7 +99,13 @@ class Worker final : private ClientHandler, private net::ListenerClient {
   // Limits of the whole process, as far as they are this loop's.
   [[nodiscard]] std::uint64_t share_of(std::uint64_t limit) const;
   // From any thread: goes on with a request on this loop. `begin` is called there with the session.
-  void take_over(Handover handover, std::function<void(ClientSession&)> begin);
+  // `lost` instead, if the connection cannot be taken.
+  void take_over(
+      Handover handover, std::function<void(ClientSession&)> begin, std::function<void()> lost = [] {});
+  // Groups of other loops' channels with readers here.
+  void keep(std::shared_ptr<RemoteReaders> readers) { remote_readers_.insert(std::move(readers)); }
+  void forget(const std::shared_ptr<RemoteReaders>& readers) { remote_readers_.erase(readers); }
+  [[nodiscard]] std::unordered_set<ReaderGroup*>& reader_groups() { return reader_groups_; }
 
   // --- For exchanges
   [[nodiscard]] House& house() { return house_; }
@@ -152,6 +158,8 @@ class Worker final : private ClientHandler, private net::ListenerClient {
   std::shared_ptr<const Settings> settings_;
   WorkerCounters counters_;
   UpstreamPool pool_;
+  std::unordered_set<ReaderGroup*> reader_groups_;  // All on this loop.
+  std::unordered_set<std::shared_ptr<RemoteReaders>> remote_readers_;
   ChannelTable channels_;
   Authorizer authorizer_;
   std::vector<net::Owned<net::Listener>> listeners_;

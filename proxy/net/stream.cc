@@ -1,5 +1,7 @@
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -224,6 +226,12 @@ void StreamHandle::on_written(int status) {
 }
 
 std::size_t StreamHandle::queued_bytes() const { return uv_stream_get_write_queue_size(&handle_.stream); }
+
+std::size_t StreamHandle::unacknowledged_bytes() const {
+  int with_kernel = 0;
+  if (!is_open() || ioctl(descriptor(), SIOCOUTQ, &with_kernel) != 0) with_kernel = 0;
+  return queued_bytes() + static_cast<std::size_t>(with_kernel);
+}
 
 void StreamHandle::shutdown() {
   if (shut_ || !is_open()) return;

@@ -51,6 +51,9 @@ class Stream : public Closable {
   // Queues the pieces without a copy; `keep` holds their memory until they are written. on_drained() follows.
   virtual void write_shared(std::span<const std::string_view> pieces, std::shared_ptr<const void> keep) = 0;
   [[nodiscard]] virtual std::size_t queued_bytes() const = 0;  // What the kernel has not taken yet.
+  // Queued, or with the kernel and not acknowledged by the peer. While nothing is written, it falls as long as the peer
+  // takes something.
+  [[nodiscard]] virtual std::size_t unacknowledged_bytes() const = 0;
   [[nodiscard]] bool is_blocked() const { return queued_bytes() != 0; }
 
   // FIN after everything queued; reading goes on. Nothing may be written afterwards.

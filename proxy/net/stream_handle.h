@@ -36,6 +36,7 @@ class StreamHandle final : public Stream {
   bool write(std::span<const std::string_view> pieces) override;
   void write_shared(std::span<const std::string_view> pieces, std::shared_ptr<const void> keep) override;
   [[nodiscard]] std::size_t queued_bytes() const override;
+  [[nodiscard]] std::size_t unacknowledged_bytes() const override;
   void shutdown() override;
   void reset_on_close() override { reset_on_close_ = true; }
   void set_user_timeout(Millis timeout) override;

@@ -104,6 +104,9 @@ struct StartAt {
 // Seconds that mean "never ends".
 inline constexpr Millis kForever = Millis::max();
 
+// `retry: auto` on shared routes.
+inline constexpr Millis kSharedRetry{3000};
+
 struct Route {
   std::string name;
   Match match;
