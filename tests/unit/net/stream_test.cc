@@ -208,6 +208,21 @@ TEST_CASE("many pieces arrive in order, empty ones too") {
   REQUIRE(pair.run_until([&] { return pair.peer.receive() == expected + expected; }));
 }
 
+TEST_CASE("what the peer has not acknowledged counts, with the kernel or queued, and falls as it is taken") {
+  for (const bool is_unix : {false, true}) {
+    CAPTURE(is_unix);
+    Pair pair(is_unix);
+    CHECK(pair.stream->unacknowledged_bytes() == 0);
+    const auto sent = pair.fill();
+    const auto full = pair.stream->unacknowledged_bytes();
+    CHECK(full > pair.stream->queued_bytes());
+    pair.test.run_turns();
+    CHECK(pair.stream->unacknowledged_bytes() == full);
+    REQUIRE(pair.run_until([&] { return pair.peer.receive().size() == sent.size(); }));
+    CHECK(pair.run_until([&] { return pair.stream->unacknowledged_bytes() == 0; }));
+  }
+}
+
 TEST_CASE("what a peer does not read is queued whole, and its going is told once") {
   for (const bool is_unix : {false, true}) {
     CAPTURE(is_unix);
