@@ -19,7 +19,7 @@ else
   packages+=(node-llhttp)
 fi
 case $what in
-  build) packages+=(python3) ;;
+  build) packages+=(python3 curl) ;;
   test | ci)
     packages+=(doctest-dev python3 curl chromium)
     command -v node >/dev/null || packages+=(nodejs)
