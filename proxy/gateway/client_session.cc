@@ -230,7 +230,10 @@ void ClientSession::on_deadline(net::Deadline&) {
 
 // ------------------------------------------------------------------------------------------------------ answers
 
-bool ClientSession::write(std::span<const std::string_view> pieces) { return !stream_ || stream_->write(pieces); }
+bool ClientSession::write(std::span<const std::string_view> pieces) {
+  if (state_ == State::Closing || state_ == State::Over) return true;  // FIN is out: nothing can follow it.
+  return !stream_ || stream_->write(pieces);
+}
 
 void ClientSession::begin(std::unique_ptr<Exchange> exchange) {
   retire_exchange();

@@ -86,6 +86,12 @@ void Forward::on_upstream_interim(http::ResponseHead& head) {
 }
 
 void Forward::on_upstream_head(http::ResponseHead& head) {
+  if (head.status == 101 && !is_upgrade_) {
+    // An answer nobody asked for: what follows would be read as ours.
+    upstream_->abandon();
+    on_upstream_failed(UpstreamFailure::Malformed, {ErrorCode::Malformed, "the upstream switched protocols unasked"});
+    return;
+  }
   if (judge_head(head)) return;
   if (record_.route.empty() && relay::has_event_stream_type(head.fields) && head.status == 200) {
     worker_.count_unrouted_stream(record_.path);
@@ -97,6 +103,7 @@ void Forward::pass_head(http::ResponseHead& head) {
   amend_head(head);
   status_ = head.status;
   const bool is_switching = head.status == 101;
+  const bool tells_upgrade = is_switching || head.status == 426;  // RFC 9110 §15.5.22
   using Kind = http::Framing::Kind;
   const bool is_open_ended = head.framing.kind == Kind::Chunked || head.framing.kind == Kind::UntilClose;
   is_chunked_ = is_open_ended && !client_.is_http10();
@@ -106,10 +113,11 @@ void Forward::pass_head(http::ResponseHead& head) {
   const http::ConnectionOptions connection(head.fields);
   head.fields.for_each([&](const http::Field& field) {
     if (http::is_hop_by_hop(field.name)) {
-      if (is_switching && ascii::equals(field.name, "Upgrade")) http::append_field(out_, field.name, field.value);
+      if (tells_upgrade && ascii::equals(field.name, "Upgrade")) http::append_field(out_, field.name, field.value);
       return;
     }
     if (!connection.empty() && connection.names(field.name)) return;
+    if (head.status == 204 && ascii::equals(field.name, "Content-Length")) return;  // RFC 9110 §8.6
     out_ += field.name;
     out_ += ": ";
     out_ += field.value;
@@ -120,7 +128,9 @@ void Forward::pass_head(http::ResponseHead& head) {
   if (is_switching) {
     out_ += "Connection: upgrade\r\n";
   } else if (!keep_alive_) {
-    out_ += "Connection: close\r\n";
+    out_ += tells_upgrade ? "Connection: close, upgrade\r\n" : "Connection: close\r\n";
+  } else if (tells_upgrade) {
+    out_ += "Connection: upgrade\r\n";
   } else if (client_.is_http10()) {
     out_ += "Connection: keep-alive\r\n";
   }
@@ -167,11 +177,6 @@ void Forward::finish(bool keep_alive) {
 }
 
 void Forward::on_upstream_upgraded(std::string_view rest) {
-  if (!is_upgrade_) {
-    // An answer nobody asked for: what follows would be read as ours.
-    on_upstream_failed(UpstreamFailure::Malformed, {ErrorCode::Malformed, "the upstream switched protocols unasked"});
-    return;
-  }
   if (!out_.empty()) client_.write(out_);
   worker_.log_access(record_, status_);
   auto from_client = client_.take_input();
@@ -188,6 +193,7 @@ void Forward::on_upstream_failed(UpstreamFailure failure, const Error& error) {
     record_.cause = error.context;
     worker_.log_access(record_, status_);
     if (!out_.empty()) client_.write(out_);
+    out_.clear();
     client_.break_off(is_delimited_);
     return;
   }

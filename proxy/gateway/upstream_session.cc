@@ -1,5 +1,6 @@
 #include "gateway/upstream_session.h"
 
+#include <algorithm>
 #include <array>
 
 #include "base/assert.h"
@@ -13,6 +14,13 @@ http::ParserLimits limits_of(const UpstreamPool& pool) {
   http::ParserLimits limits;
   limits.header_bytes = pool.options().max_header_bytes;
   return limits;
+}
+
+// Methods that may be sent twice without doing anything twice (RFC 9110 §9.2.2; RFC 4918, 3253, 5323 and 9110's kin).
+bool is_idempotent(std::string_view method) {
+  constexpr std::array<std::string_view, 9> kIdempotent = {"GET",      "HEAD",   "OPTIONS", "PUT",  "DELETE",
+                                                           "PROPFIND", "REPORT", "SEARCH",  "QUERY"};
+  return std::find(kIdempotent.begin(), kIdempotent.end(), method) != kIdempotent.end();
 }
 
 }  // namespace
@@ -161,7 +169,10 @@ net::Owned<net::Stream> UpstreamSession::take_stream() {
   return std::move(stream_);  // Its slot stays ours until we are gone.
 }
 
-void UpstreamSession::on_read(std::string_view bytes) { parse(bytes); }
+void UpstreamSession::on_read(std::string_view bytes) {
+  is_reused_ = false;  // It has begun to answer.
+  parse(bytes);
+}
 
 void UpstreamSession::parse(std::string_view bytes) {
   const auto alive = alive_;
@@ -180,7 +191,6 @@ void UpstreamSession::parse_steps(std::string_view bytes) {
       case http::Step::NeedMore:
         return;
       case http::Step::Head: {
-        is_reused_ = false;
         auto& head = parser_.head();
         if (head.status < 200 && head.status != 101) {
           listener_->on_upstream_interim(head);
@@ -248,7 +258,9 @@ void UpstreamSession::on_broken(const Error& error) {
 }
 
 bool UpstreamSession::retry_on_fresh_connection() {
-  if (!is_reused_ || state_ != State::AwaitingHead || request_.has_content) return false;
+  if (!is_reused_ || state_ != State::AwaitingHead || request_.has_content || !is_idempotent(request_.method)) {
+    return false;
+  }
   is_reused_ = false;
   deadline_.cancel();
   stream_.reset();

@@ -1,6 +1,8 @@
 // Session routes: each request its own upstream request and log; a reconnect by tag replays the rest and goes on live.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "support/session_story.h"
 
 using namespace ssequel;
@@ -170,22 +172,30 @@ TEST_CASE("several clients read one session, each from its own place") {
 
 TEST_CASE("a half-open old connection never keeps a new one out") {
   auto route = session_route();
-  route.window.bytes = 64 * 1024;
+  route.window.bytes = 1024 * 1024;
+  route.event_bytes = 256 * 1024;
   ProxyFixture proxy(route);
   Session session(proxy);
   // The old client reads nothing any more and says nothing either.
   session.client.socket.set_buffers(4096);
   auto again = proxy.resume("/events/a", session.id);
   REQUIRE(again.await_head());
-  std::size_t sent = 1;
-  while (sent < 2000) {  // Many times what sockets and the window hold.
-    for (int i = 0; i < 10; ++i, ++sent) {
-      session.origin->chunk("data: " + std::to_string(sent + 1) + std::string(1000, '.') + "\n\n");
+  // Many times what the window and the old client's sockets hold.
+  const std::string filling(200'000, '.');
+  std::size_t size = again.socket.receive().size();
+  for (std::size_t number = 2; number <= 100; ++number) {
+    const auto event = "data: " + std::to_string(number) + filling + "\n\n";
+    std::string_view left = event;
+    while (!left.empty()) {
+      session.origin->chunk(left.substr(0, 20'000));
+      left.remove_prefix(std::min<std::size_t>(left.size(), 20'000));
     }
-    REQUIRE(
-        proxy.run_until([&] { return again.content().find("-" + std::to_string(sent) + "\n") != std::string::npos; }));
+    size += event.size();
+    REQUIRE(proxy.run_until([&] { return again.socket.receive().size() > size; }));
   }
-  CHECK(again.data().size() == sent - 1);
+  const auto events = again.events();
+  REQUIRE(events.size() == 99);
+  for (std::size_t i = 0; i < 99; ++i) CHECK(events[i].id == tag_of(session.id) + "-" + std::to_string(i + 2));
 }
 
 TEST_CASE("a session's id is bound to the identity, the path and the Origin that opened it") {

@@ -1,6 +1,7 @@
 #include "support/scripted_origin.h"
 
 #include <doctest/doctest.h>
+#include <sys/socket.h>
 
 #include <cstdlib>
 
@@ -27,6 +28,11 @@ std::optional<std::string> OriginRequest::field(std::string_view name) const { r
 std::size_t OriginRequest::count(std::string_view name) const { return fields_of(head).count(name); }
 
 // --------------------------------------------------------------------------------------------------- connection
+
+std::size_t OriginConnection::send_some(std::string_view bytes) const {
+  const auto sent = ::send(socket.descriptor(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  return sent < 0 ? 0 : static_cast<std::size_t>(sent);
+}
 
 void OriginConnection::answer(std::string_view content, int status, std::string_view fields) {
   std::string out = "HTTP/1.1 " + std::to_string(status) + " Said\r\n";
@@ -151,6 +157,19 @@ void ScriptedOrigin::stop_listening() {
   accept();
   port_ = listening_.port();
   listening_.close();
+}
+
+void ScriptedOrigin::fill_backlog() {
+  ::listen(listening_.descriptor(), 0);
+  for (int i = 0; i < 4; ++i) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(listening_.port());
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const int descriptor = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    static_cast<void>(::connect(descriptor, reinterpret_cast<const sockaddr*>(&address), sizeof address));
+    waiting_.emplace_back(descriptor);
+  }
 }
 
 void ScriptedOrigin::listen_again() {

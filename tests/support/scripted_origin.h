@@ -31,6 +31,8 @@ class OriginConnection {
   OriginConnection(TestLoop& loop, RawSocket accepted) : socket(std::move(accepted)), loop_(loop) {}
 
   void send(std::string_view bytes) { sent_whole_ = socket.send(bytes) && sent_whole_; }
+  // As much as the socket takes now; how much that was.
+  [[nodiscard]] std::size_t send_some(std::string_view bytes) const;
   // A whole answer with Content-Length. fields: lines with CRLF.
   void answer(std::string_view content, int status = 200, std::string_view fields = {});
   // The head of an event stream in chunks.
@@ -83,6 +85,8 @@ class ScriptedOrigin {
   // Nobody listens any more (connections are refused), and again on the same port.
   void stop_listening();
   void listen_again();
+  // From now on connections are neither taken nor refused: the kernel drops what comes.
+  void fill_backlog();
   // Buffers of what is accepted from now on: small and fixed.
   void set_buffers(int bytes) { buffers_ = bytes; }
 
@@ -94,6 +98,7 @@ class ScriptedOrigin {
   RawSocket listening_;
   std::uint16_t port_ = 0;
   int buffers_ = 0;
+  std::vector<RawSocket> waiting_;
   std::vector<std::unique_ptr<OriginConnection>> connections_;
 };
 
