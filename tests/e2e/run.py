@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the end-to-end cases against a built ssequel.
 
-    python3 tests/e2e/run.py [--binary build/release/ssequel] [-k WORDS] [-g GROUP] [--seed N] [--jobs N] [-v]
+    python3 tests/e2e/run.py [--binary build/release/ssequel] [-k WORDS] [-g GROUP] [--seed N] [--jobs N] [--threads N] [-v]
 
 Groups are the modules of cases/. Ends with a line `N passed, N failed`; the exit code tells the same.
 """
@@ -9,6 +9,7 @@ Groups are the modules of cases/. Ends with a line `N passed, N failed`; the exi
 import argparse
 import asyncio
 import importlib
+import os
 import random
 import shutil
 import sys
@@ -27,9 +28,11 @@ def main():
     parser.add_argument("-g", dest="groups", action="append", help="only this group; may be repeated")
     parser.add_argument("--seed", type=int, default=None, help="the seed that a failure printed")
     parser.add_argument("--jobs", type=int, default=3, help="cases at the same time")
+    parser.add_argument("--threads", default="1", help="event loops of every proxy (`threads:` of its configuration)")
     parser.add_argument("-v", dest="verbose", action="store_true")
     arguments = parser.parse_args()
 
+    os.environ["SSEQUEL_THREADS"] = arguments.threads
     seed = arguments.seed if arguments.seed is not None else random.SystemRandom().randrange(1 << 32)
     groups = sorted(path.stem for path in (HERE / "cases").glob("*.py") if path.stem != "__init__")
     for group in groups:

@@ -1,6 +1,7 @@
 """Ssequel under test: its configuration written, the process started, awaited, asked, stopped."""
 
 import json
+import os
 import textwrap
 
 from .processes import Process, free_port
@@ -31,6 +32,8 @@ class Proxy:
             f"admin: 127.0.0.1:{self.admin}",
             f"upstream: {self.upstream}",
         ]
+        if "threads:" not in self.extra:
+            text.append(f"threads: {os.environ.get('SSEQUEL_THREADS', '1')}")
         if self.limits:
             text.append(f"limits: {self.limits}")
         if self.drain:
