@@ -59,7 +59,7 @@ void ChannelHost::on_left(const std::shared_ptr<relay::Credential>& credential) 
 std::shared_ptr<RemoteReaders> ChannelHost::readers_on(Worker& home) {
   auto& readers = remote_[&home];
   if (!readers) readers = std::make_shared<RemoteReaders>(home, *this, feed_, alive_);
-  ++readers->readers;
+  if (readers->readers++ == 0) readers->set_swept(channel_.log()->published());
   return readers;
 }
 
@@ -80,12 +80,20 @@ void ChannelHost::end_readers(relay::Channel&) {
   readers_.end_all([] { return std::nullopt; });
 }
 
-replay::Place ChannelHost::foremost(relay::Channel&) {
-  replay::Place most = readers_.foremost();
+replay::Place ChannelHost::foremost(relay::Channel&) { return held_back(readers_.foremost()); }
+
+void ChannelHost::on_reached(replay::Place place) { channel_.on_foremost(held_back(place)); }
+
+// The upstream follows the foremost reader of all, but waits for every loop to have looked: readers elsewhere are not
+// slow because a message takes its time.
+replay::Place ChannelHost::held_back(replay::Place reached) const {
+  replay::Place swept = replay::ReplayLog::kNoPlace;
   for (const auto& [home, readers] : remote_) {
-    if (readers->readers != 0) most = std::max(most, readers->reached());
+    if (readers->readers == 0) continue;
+    reached = std::max(reached, readers->reached());
+    swept = std::min(swept, readers->swept());
   }
-  return most;
+  return std::min(reached, swept);
 }
 
 // ------------------------------------------------------------------------------------------------------ waiters
@@ -93,7 +101,9 @@ replay::Place ChannelHost::foremost(relay::Channel&) {
 void ChannelHost::wait(ChannelWaiter& waiter) {
   waiters_.push_back(&waiter);
   using State = relay::Channel::State;
-  if (channel_.state() != State::Connecting && channel_.state() != State::Streaming) channel_.connect();
+  if (channel_.state() == State::Connecting || channel_.state() == State::Streaming) return;
+  asks_after_final_ |= channel_.state() == State::Final;
+  channel_.connect();
 }
 
 void ChannelHost::unwait(ChannelWaiter& waiter) {
@@ -131,6 +141,7 @@ void ChannelHost::connect(relay::Channel&) {
   request.method = "GET";
   const auto& fields = credential ? credential->fields : kNone;
   request_origin_ = std::string(fields.get("Origin").value_or(std::string_view()));
+  request_identity_ = credential ? credential->identity : std::string();
   const auto last_event_id = channel_.take_upstream_last_event_id();
   relay::append_shared_request(request.head, fields, setup.target,
                                setup.host.empty() ? worker_.settings().options.upstream.authority() : setup.host,
@@ -197,6 +208,7 @@ void ChannelHost::on_upstream_head(http::ResponseHead& head) {
   if (relay::is_event_stream(head, channel_.route().upstream_format) && coding) {
     warn_of_vary(head);
     cors_.clear();  // Part of the head, which is renewed.
+    asks_after_final_ = false;
     channel_.on_upstream_open(relay::make_stream_head(head, request_origin_, true), *coding);
     tell_open();
     return;
@@ -228,8 +240,9 @@ void ChannelHost::answer_without_stream(http::ResponseHead& head) {
   const bool was_open = channel_.head() != nullptr || channel_.setup().is_eager;
   const bool trouble = is_trouble(status);
   auto upstream = std::move(upstream_);
-  const auto first = std::find_if(waiters_.begin(), waiters_.end(),
-                                  [&](const ChannelWaiter* waiter) { return !trouble || waiter->wants_raw_answer(); });
+  const auto first = std::find_if(waiters_.begin(), waiters_.end(), [&](const ChannelWaiter* waiter) {
+    return waiter->identity() == request_identity_ && (!trouble || waiter->wants_raw_answer());
+  });
   if (first != waiters_.end()) {
     // The answer belongs to who asked; the others ask for themselves.
     auto* asked = *first;

@@ -36,6 +36,8 @@ class ChannelWaiter {
   virtual void on_channel_closed() = 0;
   // True if an error status is to be passed on to this one like any other answer.
   [[nodiscard]] virtual bool wants_raw_answer() const = 0;
+  // Who is asking: an answer that is no stream belongs to whose fields asked for it.
+  [[nodiscard]] virtual const std::string& identity() const = 0;
 };
 
 // Somebody whose Origin has no CORS answer yet.
@@ -83,7 +85,7 @@ class ChannelHost final : public Retirable,
   [[nodiscard]] ReaderGroup& readers() { return readers_; }
   // The readers on another loop. Shared channels only.
   [[nodiscard]] std::shared_ptr<RemoteReaders> readers_on(Worker& home);
-  void on_remote_reached(replay::Place place) { channel_.on_foremost(place); }
+  void on_remote_progress() { channel_.on_foremost(foremost(channel_)); }
   void on_remote_left(RemoteReaders& readers, const std::shared_ptr<relay::Credential>& credential);
 
   // Session: the stream began before the request's content ended, which goes on to the upstream. False: it takes no
@@ -96,6 +98,11 @@ class ChannelHost final : public Retirable,
   [[nodiscard]] bool is_waited_for() const { return !waiters_.empty() || !cors_waiters_.empty(); }
   // Counts against limits.upstream_connections.
   [[nodiscard]] bool has_connection() const { return upstream_ && upstream_->has_slot(); }
+
+  // The upstream gave a final answer and has not streamed since, though it may be asked again just now.
+  [[nodiscard]] bool is_closed_by_upstream() const {
+    return channel_.state() == relay::Channel::State::Final || asks_after_final_;
+  }
 
   // Asks the upstream (if it is not being asked) and tells the waiter.
   void wait(ChannelWaiter& waiter);
@@ -140,13 +147,15 @@ class ChannelHost final : public Retirable,
   void on_upstream_read_over() override;
 
   // ReaderGroupOwner
-  void on_reached(replay::Place place) override { channel_.on_foremost(place); }
+  void on_reached(replay::Place place) override;
+  void on_swept(replay::Place) override {}
   void on_left(const std::shared_ptr<relay::Credential>& credential) override;
   [[nodiscard]] std::uint64_t retry_ms() const override { return channel_.retry_ms(); }
   [[nodiscard]] ChannelHost* host() override { return this; }
 
   void on_deadline(net::Deadline& deadline) override;
 
+  [[nodiscard]] replay::Place held_back(replay::Place reached) const;
   std::shared_ptr<ChannelFeed> make_feed();
   void drop_upstream();
   void tell_open();
@@ -166,6 +175,8 @@ class ChannelHost final : public Retirable,
   std::unique_ptr<UpstreamSession> upstream_;
   Subscription* uploader_ = nullptr;  // Told when the upstream takes more of the request's content.
   std::string request_origin_;        // Of the upstream request under way.
+  std::string request_identity_;      // Whose fields it carries.
+  bool asks_after_final_ = false;     // True from a request after a final answer until the upstream streams.
   std::shared_ptr<ChannelFeed> feed_;
   ReaderGroup readers_;
   std::map<Worker*, std::shared_ptr<RemoteReaders>> remote_;

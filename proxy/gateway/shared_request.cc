@@ -115,6 +115,19 @@ std::shared_ptr<relay::Credential> SharedRequest::credential(ChannelHost& host) 
   return credential_;
 }
 
+bool SharedRequest::is_inside(const replay::ReplayLog& log) const {
+  if (!id_.is_present || !id_.is_readable) return false;
+  const auto resume = replay::resume(log, id_.value);
+  return resume.kind == replay::Resume::Kind::Suffix && resume.place < log.published();
+}
+
+bool SharedRequest::probe() {
+  if (route_->authorize.kind != relay::Authorize::Kind::Probe || is_authorized_ || has_verdict_) return false;
+  step_ = Step::Authorizing;
+  worker_.authorizer().ask(*route_, head_, identity_, client_.peer_address(), *this);
+  return true;
+}
+
 void SharedRequest::attach() {
   using State = relay::Channel::State;
   step_ = Step::Attaching;
@@ -133,18 +146,14 @@ void SharedRequest::attach() {
     return;
   }
   auto& channel = host->channel();
-  if (channel.state() == State::Final) {
+  if (host->is_closed_by_upstream()) {
     // Inside the log: the rest and the end. Everyone else gets the upstream's own answer.
-    const auto resume =
-        id_.is_present ? replay::resume(*channel.log(),
-                                        id_.is_readable ? std::optional<std::string_view>(id_.value) : std::nullopt)
-                       : replay::Resume{};
-    const bool is_inside = resume.kind == replay::Resume::Kind::Suffix && resume.place < channel.log()->published();
-    if (!is_inside || needs_verdict()) {
-      worker_.channels().retire(*host);
-      open();
+    if (!is_inside(*channel.log()) || needs_verdict()) {
+      wait_for(*host);
       return;
     }
+    if (probe()) return;
+    then_final_ = true;
     admitted(*host);
     return;
   }
@@ -160,11 +169,7 @@ void SharedRequest::attach() {
       return;
     }
   }
-  if (route_->authorize.kind == relay::Authorize::Kind::Probe && !is_authorized_ && !has_verdict_) {
-    step_ = Step::Authorizing;
-    worker_.authorizer().ask(*route_, head_, identity_, client_.peer_address(), *this);
-    return;
-  }
+  if (probe()) return;
   if (channel.state() == State::Dormant) {
     // Its coming opens the upstream again. Who has nothing to read meanwhile waits for what the upstream says.
     if (!id_.is_present) {
@@ -224,14 +229,11 @@ void SharedRequest::wait_for(ChannelHost& host) {
 }
 
 void SharedRequest::on_channel_open() {
-  has_verdict_ = true;
   step_ = Step::Attaching;
   auto* host = worker_.channels().find(key_);
-  if (!host) {
-    attach();
-    return;
-  }
-  admitted(*host);
+  // To somebody else's fields it says nothing of this one.
+  if (host) has_verdict_ = host->channel().opened_with() && host->channel().opened_with()->identity == identity_;
+  attach();
 }
 
 void SharedRequest::on_channel_answer(std::unique_ptr<UpstreamSession> upstream, http::ResponseHead& head) {
@@ -408,7 +410,7 @@ void SharedRequest::subscribe(ChannelHost& host) {
   answer.cors = cors_.get();
   answer.home = home_;
   answer.credential = credential(host);
-  answer.then_final = host.channel().state() == relay::Channel::State::Final;
+  answer.then_final = then_final_ || host.channel().state() == relay::Channel::State::Final;
   begin_stream(worker_, client_, host, std::move(record_), beginning_, std::move(answer));
 }
 

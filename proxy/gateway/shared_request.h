@@ -45,6 +45,7 @@ class SharedRequest final : public Exchange,
   void on_channel_trouble(relay::TroubleReason reason, int status, Millis retry_after) override;
   void on_channel_closed() override;
   [[nodiscard]] bool wants_raw_answer() const override { return !accepts_by_name_; }
+  [[nodiscard]] const std::string& identity() const override { return identity_; }
   void on_cors_changed() override;
   void on_cors_trouble(relay::TroubleReason reason, int status, Millis retry_after) override;
   void on_side_answer(Result<SideAnswer> answer) override;
@@ -62,6 +63,10 @@ class SharedRequest final : public Exchange,
   void subscribe(ChannelHost& host);
   void trouble(relay::TroubleReason reason, int status, Millis retry_after);
   [[nodiscard]] bool needs_verdict() const;
+  // True if a probe was begun.
+  bool probe();
+  // The resume point is inside the log, before its end.
+  [[nodiscard]] bool is_inside(const replay::ReplayLog& log) const;
   [[nodiscard]] std::shared_ptr<relay::Credential> credential(ChannelHost& host);
   void leave_channel();
 
@@ -78,6 +83,7 @@ class SharedRequest final : public Exchange,
   Step step_ = Step::Attaching;
   bool accepts_by_name_;
   bool is_authorized_ = false;  // probe, path: said yes.
+  bool then_final_ = false;     // The rest of a closed channel's log, and the end.
   bool has_verdict_ = false;    // The upstream's own answer to this request's fields is a stream.
   std::shared_ptr<relay::Credential> credential_;
   std::shared_ptr<const http::Fields> cors_;
