@@ -48,6 +48,9 @@ Server::~Server() {
     seat->loop.post([&loop = seat->loop] { loop.stop(); });
     seat->thread.join();
   }
+  // All let go of each other's channels before the first one goes.
+  worker_->close_all();
+  for (auto& seat : seats_) seat->worker->close_all();
   for (auto& seat : seats_) seat->worker.reset();
   worker_.reset();
   deadlines_.reset();
@@ -90,7 +93,7 @@ Result<void> Server::open() {
   }
   if (auto opened = worker_->listen(!seats_.empty()); !opened) return opened;
   for (auto& seat : seats_) {
-    if (auto opened = seat->worker->listen(true); !opened) return opened;
+    if (auto opened = seat->worker->listen(true, worker_->ports()); !opened) return opened;
   }
   if (auto opened = admin_->listen(config_.options.admin); !opened) return opened;
   for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {

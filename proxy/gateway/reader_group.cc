@@ -62,11 +62,15 @@ void ReaderGroup::compact() {
 
 void ReaderGroup::sweep() {
   sweep_left_ = subscribers_.size();
+  sweep_target_ = feed_->log->published();
   if (!is_deferred_ && !is_sweeping_) serve_some();
 }
 
 void ReaderGroup::serve_some() {
-  if (subscribers_.empty()) return;
+  if (subscribers_.empty()) {
+    owner_.on_swept(sweep_target_);
+    return;
+  }
   is_sweeping_ = true;
   replay::Place reached = 0;
   for (std::size_t served = 0; served < kSweep && sweep_left_ > 0; ++served, --sweep_left_) {
@@ -88,7 +92,9 @@ void ReaderGroup::serve_some() {
       serve_some();
     });
   }
+  const auto alive = alive_;
   if (reached != 0) owner_.on_reached(reached);
+  if (*alive && sweep_left_ == 0) owner_.on_swept(sweep_target_);
 }
 
 bool ReaderGroup::read(replay::Place from, replay::Place stop, const std::vector<replay::Run>*& runs) {

@@ -42,6 +42,8 @@ class ReaderGroupOwner {
   virtual ~ReaderGroupOwner() = default;
   // Some subscription has been sent everything below `place`; the greatest there is, once a sweep.
   virtual void on_reached(replay::Place place) = 0;
+  // Everybody in the group was served, or found blocked, since the log was published up to `place`.
+  virtual void on_swept(replay::Place place) = 0;
   virtual void on_left(const std::shared_ptr<relay::Credential>& credential) = 0;
   // The reconnection time for responses.
   [[nodiscard]] virtual std::uint64_t retry_ms() const = 0;
@@ -98,6 +100,7 @@ class ReaderGroup {
   std::size_t holes_ = 0;
   std::size_t sweep_at_ = 0;
   std::size_t sweep_left_ = 0;
+  replay::Place sweep_target_ = 0;
   bool is_sweeping_ = false;
   bool is_deferred_ = false;
   std::vector<replay::Run> runs_;

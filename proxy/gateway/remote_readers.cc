@@ -15,20 +15,20 @@ RemoteReaders::RemoteReaders(Worker& home, ChannelHost& host, std::shared_ptr<Ch
 
 void RemoteReaders::wake() {
   if (readers == 0 || wake_pending_.exchange(true)) return;
-  home_.loop().post([self = shared_from_this()] {
+  home_.post([self = shared_from_this()] {
     self->wake_pending_.store(false);  // Before looking: what is published from here on wakes again.
     if (self->group_) self->group_->sweep();
   });
 }
 
 void RemoteReaders::end_all() {
-  home_.loop().post([self = shared_from_this()] {
+  home_.post([self = shared_from_this()] {
     if (self->group_) self->group_->end_all([] { return std::nullopt; });
   });
 }
 
 void RemoteReaders::close() {
-  home_.loop().post([self = shared_from_this()] {
+  home_.post([self = shared_from_this()] {
     if (self->group_) self->group_->end_all([] { return std::nullopt; });
     self->group_.reset();
     self->home_.forget(self);
@@ -46,15 +46,25 @@ ReaderGroup& RemoteReaders::group() {
 void RemoteReaders::on_reached(replay::Place place) {
   if (place <= reached_.load(std::memory_order_relaxed)) return;
   reached_.store(place, std::memory_order_relaxed);
+  tell_progress();
+}
+
+void RemoteReaders::on_swept(replay::Place place) {
+  if (place <= swept_.load(std::memory_order_relaxed)) return;
+  swept_.store(place, std::memory_order_relaxed);
+  tell_progress();
+}
+
+void RemoteReaders::tell_progress() {
   if (report_pending_.exchange(true)) return;
-  channel_worker_.loop().post([self = shared_from_this()] {
+  channel_worker_.post([self = shared_from_this()] {
     self->report_pending_.store(false);
-    if (*self->host_alive_) self->host_.on_remote_reached(self->reached());
+    if (*self->host_alive_) self->host_.on_remote_progress();
   });
 }
 
 void RemoteReaders::on_left(const std::shared_ptr<relay::Credential>& credential) {
-  channel_worker_.loop().post([self = shared_from_this(), credential] {
+  channel_worker_.post([self = shared_from_this(), credential] {
     if (*self->host_alive_) self->host_.on_remote_left(*self, credential);
   });
 }

@@ -21,6 +21,10 @@ class RemoteReaders final : public std::enable_shared_from_this<RemoteReaders>, 
   void end_all();
   void close();  // Ends all; nothing comes after it.
   [[nodiscard]] replay::Place reached() const { return reached_.load(std::memory_order_relaxed); }
+  // Up to where the group has been served, however far each reader came.
+  [[nodiscard]] replay::Place swept() const { return swept_.load(std::memory_order_relaxed); }
+  // A first reader is on its way: what was published before is none of its concern.
+  void set_swept(replay::Place place) { swept_.store(place, std::memory_order_relaxed); }
   std::size_t readers = 0;  // As the channel counts them.
 
   // A reader that was counted never began. From either loop.
@@ -32,7 +36,9 @@ class RemoteReaders final : public std::enable_shared_from_this<RemoteReaders>, 
 
  private:
   void on_reached(replay::Place place) override;
+  void on_swept(replay::Place place) override;
   void on_left(const std::shared_ptr<relay::Credential>& credential) override;
+  void tell_progress();
   [[nodiscard]] std::uint64_t retry_ms() const override;
   [[nodiscard]] ChannelHost* host() override { return nullptr; }
 
@@ -43,6 +49,7 @@ class RemoteReaders final : public std::enable_shared_from_this<RemoteReaders>, 
   const std::shared_ptr<bool> host_alive_;
   std::unique_ptr<ReaderGroup> group_;
   std::atomic<replay::Place> reached_{0};
+  std::atomic<replay::Place> swept_{0};
   std::atomic<bool> wake_pending_{false};
   std::atomic<bool> report_pending_{false};
 };

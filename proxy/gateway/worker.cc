@@ -98,12 +98,15 @@ Worker::Worker(House& house, net::Loop& loop, std::shared_ptr<const Settings> se
 }
 
 Worker::~Worker() {
+  *alive_ = false;
   close_all();
   graveyard_.sweep();
 }
 
-Result<void> Worker::listen(bool reuse_port) {
-  for (const auto& address : settings_->options.listen) {
+Result<void> Worker::listen(bool reuse_port, const std::vector<std::uint16_t>& ports) {
+  for (std::size_t i = 0; i < settings_->options.listen.size(); ++i) {
+    auto address = settings_->options.listen[i];
+    if (address.port == 0 && i < ports.size()) address.port = ports[i];
     // A unix socket cannot be shared: the first loop accepts on it, and channels move connections on.
     const bool is_first = house_.workers.empty() || house_.workers.front() == this;
     if (address.kind == net::Address::Kind::Unix && !is_first) continue;
@@ -206,8 +209,14 @@ std::uint64_t Worker::share_of(std::uint64_t limit) const {
   return std::max<std::uint64_t>(1, limit / std::max<std::size_t>(1, house_.workers.size()));
 }
 
+void Worker::post(std::function<void()> task) {
+  loop_.post([alive = alive_, task = std::move(task)] {
+    if (*alive) task();
+  });
+}
+
 void Worker::take_over(Handover handover, std::function<void(ClientSession&)> begin, std::function<void()> lost) {
-  loop_.post([this, handover = std::move(handover), begin = std::move(begin), lost = std::move(lost)]() mutable {
+  post([this, handover = std::move(handover), begin = std::move(begin), lost = std::move(lost)]() mutable {
     auto stream = net::Stream::adopt(loop_, handover.descriptor, handover.is_unix);
     if (!stream) {
       lost();

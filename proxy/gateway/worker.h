@@ -77,8 +77,9 @@ class Worker final : private ClientHandler, private net::ListenerClient {
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  // Opens options.listen. reuse_port: other loops listen there too.
-  [[nodiscard]] Result<void> listen(bool reuse_port);
+  // Opens options.listen. reuse_port: other loops listen there too. ports: instead of those configured as 0, in the
+  // order of options.listen.
+  [[nodiscard]] Result<void> listen(bool reuse_port, const std::vector<std::uint16_t>& ports = {});
   [[nodiscard]] std::vector<std::uint16_t> ports() const;
   void apply(std::shared_ptr<const Settings> settings);  // A reload.
   // Opens the channels of `eager`.
@@ -98,6 +99,8 @@ class Worker final : private ClientHandler, private net::ListenerClient {
   [[nodiscard]] Worker& owner_of(std::string_view channel_key);
   // Limits of the whole process, as far as they are this loop's.
   [[nodiscard]] std::uint64_t share_of(std::uint64_t limit) const;
+  // From any thread, while all workers live: runs the task on this loop, unless the worker is gone by then.
+  void post(std::function<void()> task);
   // From any thread: goes on with a request on this loop. `begin` is called there with the session.
   // `lost` instead, if the connection cannot be taken.
   void take_over(
@@ -169,6 +172,7 @@ class Worker final : private ClientHandler, private net::ListenerClient {
   std::unordered_map<Retirable*, std::unique_ptr<Retirable>> tunnels_;
   std::unordered_set<std::string> said_;  // log_once(), up to a bound.
   DrainPhase drain_ = DrainPhase::Running;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // False once the worker is gone.
 };
 
 // True for a status that is no answer but a trouble: 408, 425, 429, 5xx.

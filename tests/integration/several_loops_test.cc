@@ -1,0 +1,166 @@
+// The whole program with several event loops, each on its thread: a channel is one log with one upstream wherever its
+// subscribers were accepted, a session is found by its tag from any loop, and a drain ends them all.
+#include <doctest/doctest.h>
+
+#include <csignal>
+#include <set>
+#include <thread>
+
+#include "app/server.h"
+#include "support/proxy_fixture.h"
+
+using namespace ssequel;
+using namespace ssequel::test;
+
+namespace {
+
+class ThreadedProxy {
+ public:
+  explicit ThreadedProxy(std::vector<relay::Route> routes) {
+    app::Config config;
+    auto& options = config.options;
+    options.listen = {{net::Address::Kind::Tcp, "127.0.0.1", 0, ""}};
+    options.admin = {net::Address::Kind::Tcp, "127.0.0.1", 0, ""};
+    options.upstream.port = origin.port();
+    options.threads = 3;
+    options.drain = {.delay = Millis(1), .timeout = Millis(5000), .retry_spread = Millis(0)};
+    options.routes = std::move(routes);
+    logger_.set_level(LogLevel::Error);
+    server_ = std::make_unique<app::Server>(logger_, clock_, random_, std::move(config), "",
+                                            [](const std::string&) { return std::nullopt; });
+    REQUIRE(server_->open());
+    port = server_->ports().front();
+    thread_ = std::thread([this] { exit_code_ = server_->run(); });
+  }
+  ~ThreadedProxy() {
+    if (thread_.joinable()) CHECK(stop() == 0);
+  }
+  // SIGTERM; the exit code.
+  int stop() {
+    std::raise(SIGTERM);
+    thread_.join();
+    return exit_code_;
+  }
+  TestClient get(std::string_view target, std::string_view fields = {}) {
+    TestClient client(loop, RawSocket::connect_tcp(port));
+    client.send("GET " + std::string(target) + " HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\n" +
+                std::string(fields) + "\r\n");
+    return client;
+  }
+
+  TestLoop loop;
+  ScriptedOrigin origin{loop};
+  std::uint16_t port = 0;
+
+ private:
+  SystemClock clock_;
+  SystemRandom random_;
+  app::FdLogger logger_{2, clock_};
+  std::unique_ptr<app::Server> server_;
+  std::thread thread_;
+  int exit_code_ = -1;
+};
+
+}  // namespace
+
+TEST_CASE("subscribers accepted by different loops read one log of one upstream stream") {
+  auto route = shared_route();
+  route.ids.start = 1;
+  ThreadedProxy proxy({route});
+  std::vector<TestClient> clients;
+  for (int i = 0; i < 24; ++i) clients.push_back(proxy.get("/events/a"));
+  auto* upstream = proxy.origin.next();
+  REQUIRE(upstream);
+  upstream->begin_stream();
+  for (auto& client : clients) REQUIRE(client.await_head());
+  std::string content;
+  for (int i = 0; i < 300; ++i) content += "data: " + std::to_string(i) + "\n\n";
+  upstream->chunk(content);
+  for (auto& client : clients) {
+    REQUIRE(client.await_events(300));
+    const auto events = client.events();
+    for (std::size_t i = 0; i < 300; ++i) {
+      CHECK(events[i].data == std::to_string(i));
+      CHECK(events[i].id == std::to_string(i + 1));
+    }
+  }
+  CHECK(proxy.origin.requests() == 1);
+
+  // Some leave, others come with a resume point, on whichever loop.
+  for (int i = 0; i < 12; ++i) clients.pop_back();
+  for (int i = 0; i < 12; ++i) clients.push_back(proxy.get("/events/a", "Last-Event-ID: 290\r\n"));
+  upstream->chunk("data: last\n\n");
+  for (auto& client : clients) REQUIRE(client.await_content("data: last"));
+  CHECK(clients.back().events().front().id == "291");
+  CHECK(clients.back().data().size() == 11);
+  CHECK(proxy.origin.requests() == 1);
+}
+
+TEST_CASE("a burst far larger than the window reaches every loop's readers that read") {
+  auto route = shared_route();
+  route.ids.start = 1;
+  route.window.events = 50;
+  ThreadedProxy proxy({route});
+  std::vector<TestClient> clients;
+  for (int i = 0; i < 6; ++i) clients.push_back(proxy.get("/events/a"));
+  auto* upstream = proxy.origin.next();
+  REQUIRE(upstream);
+  upstream->begin_stream();
+  for (auto& client : clients) REQUIRE(client.await_head());
+  std::string content;
+  for (int i = 0; i < 5000; ++i) content += "data: " + std::to_string(i) + "\n\n";
+  upstream->chunk(content + "data: end\n\n");
+  for (auto& client : clients) {
+    REQUIRE(client.await_content("data: end"));
+    const auto events = client.events();
+    REQUIRE(events.size() == 5001);  // No gap, and so no sync-required.
+    for (std::size_t i = 0; i < events.size(); ++i) REQUIRE(events[i].id == std::to_string(i + 1));
+  }
+}
+
+TEST_CASE("a session is found by its tag from every loop, by GET and by its own method with content") {
+  auto route = session_route();
+  route.match.methods = {"GET", "POST"};
+  ThreadedProxy proxy({route});
+  TestClient opener(proxy.loop, RawSocket::connect_tcp(proxy.port));
+  opener.send("POST /events/a HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\nContent-Length: 2\r\n\r\nhi");
+  auto* upstream = proxy.origin.next();
+  REQUIRE(upstream);
+  upstream->begin_stream();
+  upstream->chunk("data: one\n\ndata: two\n\n");
+  REQUIRE(opener.await_events(2));
+  const auto first = opener.events().front().id;
+  opener.close();
+  std::vector<TestClient> clients;
+  for (int i = 0; i < 9; ++i) clients.push_back(proxy.get("/events/a", "Last-Event-ID: " + first + "\r\n"));
+  for (int i = 0; i < 9; ++i) {
+    TestClient client(proxy.loop, RawSocket::connect_tcp(proxy.port));
+    client.send("POST /events/a HTTP/1.1\r\nHost: a\r\nLast-Event-ID: " + first + "\r\nContent-Length: 2\r\n\r\nhi");
+    clients.push_back(std::move(client));
+  }
+  for (auto& client : clients) REQUIRE(client.await_events(1));
+  upstream->chunk("data: three\n\n");
+  for (auto& client : clients) {
+    REQUIRE(client.await_events(2));
+    CHECK(client.data() == std::vector<std::string>{"two", "three"});
+  }
+  CHECK(proxy.origin.requests() == 1);
+}
+
+TEST_CASE("a drain ends the streams of every loop, and the program with exit code 0") {
+  ThreadedProxy proxy({shared_route()});
+  std::vector<TestClient> clients;
+  for (int i = 0; i < 12; ++i) clients.push_back(proxy.get("/events/a"));
+  auto* upstream = proxy.origin.next();
+  REQUIRE(upstream);
+  upstream->begin_stream();
+  for (auto& client : clients) REQUIRE(client.await_head());
+  upstream->chunk("data: one\n\n");
+  for (auto& client : clients) REQUIRE(client.await_events(1));
+  CHECK(proxy.stop() == 0);
+  for (auto& client : clients) {
+    REQUIRE(client.await_end());
+    CHECK(client.content().find("retry: ") != std::string::npos);
+    CHECK(client.is_complete());
+  }
+}
