@@ -80,7 +80,7 @@ void Authorizer::Question::on_side_answer(Result<SideAnswer> answer) {
     verdict.status = answer->status;
     const bool is_2xx = answer->status >= 200 && answer->status < 300;
     if (is_trouble(answer->status)) {
-      verdict.retry_after = retry_after_of(answer->fields);
+      verdict.retry_after = authorizer_.worker_.retry_after_of(answer->fields);
     } else if (is_2xx && !is_probe) {
       verdict.kind = Verdict::Kind::Admitted;
       if (!identity_field.empty()) {

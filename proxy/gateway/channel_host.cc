@@ -236,7 +236,7 @@ void ChannelHost::warn_of_vary(const http::ResponseHead& head) {
 
 void ChannelHost::answer_without_stream(http::ResponseHead& head) {
   const int status = head.status;
-  const Millis retry_after = retry_after_of(head.fields);
+  const Millis retry_after = worker_.retry_after_of(head.fields);
   const bool was_open = channel_.head() != nullptr || channel_.setup().is_eager;
   const bool trouble = is_trouble(status);
   auto upstream = std::move(upstream_);

@@ -29,6 +29,7 @@ ChannelHost* ChannelTable::add(relay::Channel::Setup setup) {
   auto host = std::make_unique<ChannelHost>(worker_, std::move(setup), counters);
   auto* opened = host.get();
   channels_.emplace(std::move(key), std::move(host));
+  worker_.house().channels.fetch_add(1, std::memory_order_relaxed);
   return opened;
 }
 
@@ -82,6 +83,7 @@ void ChannelTable::retire(ChannelHost& host) {
   if (at == channels_.end() || at->second.get() != &host) return;
   auto owned = std::move(at->second);
   channels_.erase(at);
+  worker_.house().channels.fetch_sub(1, std::memory_order_relaxed);
   const auto& log = *host.channel().log();
   if (log.form().tag.empty()) {
     const bool by_key = host.channel().route().ids.start.has_value();
@@ -93,7 +95,23 @@ void ChannelTable::retire(ChannelHost& host) {
 }
 
 bool ChannelTable::make_room() {
-  if (channels_.size() < worker_.share_of(worker_.settings().options.limits.channels)) return true;
+  auto& house = worker_.house();
+  const auto limit = worker_.settings().options.limits.channels;
+  if (house.channels.load(std::memory_order_relaxed) < limit) return true;
+  if (close_unwatched()) return true;
+  // The one to go may be another loop's: it is asked, and until it has looked, each loop may have one more.
+  const auto loops = house.workers.size();
+  if (loops < 2 || house.channels.load(std::memory_order_relaxed) >= limit + loops - 1) return false;
+  for (auto* other : house.workers) {
+    if (other == &worker_) continue;
+    other->post([other, limit] {
+      if (other->house().channels.load(std::memory_order_relaxed) > limit) other->channels().close_unwatched();
+    });
+  }
+  return true;
+}
+
+bool ChannelTable::close_unwatched() {
   ChannelHost* oldest = nullptr;
   for (auto& [key, host] : channels_) {
     if (!may_go(*host)) continue;

@@ -45,6 +45,8 @@ class ChannelTable final : private net::Deadline::Listener {
     for (auto* host : all) use(*host);
   }
   void close_all();
+  // Closes the channel without subscribers that was watched least recently. False: there is none.
+  bool close_unwatched();
 
  private:
   [[nodiscard]] bool make_room();

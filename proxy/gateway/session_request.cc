@@ -56,7 +56,7 @@ void SessionOpen::start_session(const relay::UpstreamLastEventId& id, bool tell_
 bool SessionOpen::judge_head(http::ResponseHead& head) {
   if (is_trouble(head.status) && context_.head.method == "GET" && accepts_event_stream(context_.head.fields)) {
     upstream_->abandon();
-    trouble(relay::TroubleReason::Status, head.status, retry_after_of(head.fields));
+    trouble(relay::TroubleReason::Status, head.status, worker_.retry_after_of(head.fields));
     return true;
   }
   if (!relay::is_event_stream(head, context_.route->upstream_format)) return false;

@@ -341,7 +341,7 @@ void SharedRequest::on_cors_answer(ChannelHost* host, Result<SideAnswer> answer)
   if (!answer || is_trouble(answer->status)) {
     const auto reason = answer ? relay::TroubleReason::Status : relay::TroubleReason::BadResponse;
     const int status = answer ? answer->status : 0;
-    const Millis retry_after = answer ? retry_after_of(answer->fields) : Millis(0);
+    const Millis retry_after = answer ? worker_.retry_after_of(answer->fields) : Millis(0);
     if (host) host->fail_cors(origin_, reason, status, retry_after, static_cast<CorsWaiter&>(*this));
     on_cors_trouble(reason, status, retry_after);
     return;

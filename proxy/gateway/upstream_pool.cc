@@ -43,8 +43,9 @@ class UpstreamPool::Idle final : public Retirable, private net::StreamListener, 
   net::Deadline deadline_;
 };
 
-UpstreamPool::UpstreamPool(net::Loop& loop, net::DeadlineQueue& deadlines, UpstreamPoolOptions options)
-    : loop_(loop), deadlines_(deadlines), options_(std::move(options)), dropped_(loop) {}
+UpstreamPool::UpstreamPool(net::Loop& loop, net::DeadlineQueue& deadlines, UpstreamPoolOptions options,
+                           std::atomic<std::uint64_t>& total)
+    : loop_(loop), deadlines_(deadlines), options_(std::move(options)), dropped_(loop), total_(total) {}
 
 UpstreamPool::~UpstreamPool() = default;
 
@@ -57,7 +58,7 @@ net::Owned<net::Stream> UpstreamPool::take_idle() {
 }
 
 void UpstreamPool::give_back(net::Owned<net::Stream> stream) {
-  if (idle_.size() >= kMaxIdle || connections_ > options_.max_connections) {
+  if (idle_.size() >= kMaxIdle || total_.load(std::memory_order_relaxed) > options_.max_connections) {
     stream.reset();
     release_slot();
     return;
@@ -75,21 +76,24 @@ void UpstreamPool::drop(Idle& idle) {
 }
 
 bool UpstreamPool::take_slot() {
-  if (connections_ >= options_.max_connections) {
+  const auto is_full = [this] { return total_.load(std::memory_order_relaxed) >= options_.max_connections; };
+  if (is_full()) {
     if (!idle_.empty()) {
       idle_.front()->close();
       idle_.erase(idle_.begin());
       return true;  // Its slot passes on.
     }
-    if (!relief_ || !relief_() || connections_ >= options_.max_connections) return false;
+    if (!relief_ || !relief_() || is_full()) return false;
   }
   ++connections_;
+  total_.fetch_add(1, std::memory_order_relaxed);
   return true;
 }
 
 void UpstreamPool::release_slot() {
   SSEQUEL_ASSERT(connections_ > 0, "a slot is released once");
   --connections_;
+  total_.fetch_sub(1, std::memory_order_relaxed);
 }
 
 void UpstreamPool::close_idle() {

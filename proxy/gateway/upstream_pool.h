@@ -2,6 +2,7 @@
 // the upstream closes or speaks on unasked is dropped at once.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -20,13 +21,15 @@ namespace ssequel::gateway {
 struct UpstreamPoolOptions {
   net::Address address;
   Millis connect_timeout{5000};
-  std::uint64_t max_connections = 20000;
+  std::uint64_t max_connections = 20000;  // Of all pools together.
   std::size_t max_header_bytes = 32 * 1024;
 };
 
 class UpstreamPool {
  public:
-  UpstreamPool(net::Loop& loop, net::DeadlineQueue& deadlines, UpstreamPoolOptions options);
+  // total: the connections of all loops' pools; must outlive this.
+  UpstreamPool(net::Loop& loop, net::DeadlineQueue& deadlines, UpstreamPoolOptions options,
+               std::atomic<std::uint64_t>& total);
   ~UpstreamPool();
   UpstreamPool(const UpstreamPool&) = delete;
   UpstreamPool& operator=(const UpstreamPool&) = delete;
@@ -58,7 +61,8 @@ class UpstreamPool {
   std::function<bool()> relief_;
   std::vector<std::unique_ptr<Idle>> idle_;
   Graveyard dropped_;
-  std::uint64_t connections_ = 0;
+  std::uint64_t connections_ = 0;      // Ours.
+  std::atomic<std::uint64_t>& total_;  // All pools'.
 };
 
 }  // namespace ssequel::gateway

@@ -1,7 +1,6 @@
 #include "gateway/worker.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "base/ascii.h"
 #include "gateway/forward.h"
@@ -9,6 +8,7 @@
 #include "gateway/session_request.h"
 #include "gateway/shared_request.h"
 #include "gateway/tunnel.h"
+#include "http/retry_after.h"
 #include "http/serializer.h"
 #include "relay/identity.h"
 #include "relay/path_pattern.h"
@@ -30,13 +30,13 @@ http::ParserLimits parser_limits(const Settings& settings) {
   return limits;
 }
 
-UpstreamPoolOptions pool_options(const Settings& settings, std::size_t loops) {
+UpstreamPoolOptions pool_options(const Settings& settings) {
   const auto& options = settings.options;
   UpstreamPoolOptions pool;
   pool.address = {options.upstream.is_unix ? net::Address::Kind::Unix : net::Address::Kind::Tcp, options.upstream.host,
                   options.upstream.port, options.upstream.path};
   pool.connect_timeout = options.limits.connect_timeout;
-  pool.max_connections = std::max<std::uint64_t>(1, options.limits.upstream_connections / loops);
+  pool.max_connections = options.limits.upstream_connections;
   pool.max_header_bytes = std::max<std::size_t>(options.limits.header_bytes, 64 * 1024);
   return pool;
 }
@@ -49,12 +49,10 @@ bool has_method(const relay::Route& route, std::string_view method) {
 
 bool is_trouble(int status) noexcept { return status == 408 || status == 425 || status == 429 || status >= 500; }
 
-Millis retry_after_of(const http::Fields& fields) {
+Millis Worker::retry_after_of(const http::Fields& fields) const {
   const auto value = fields.get("Retry-After").value_or(std::string_view());
-  std::uint64_t seconds = 0;
-  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), seconds);
-  if (value.empty() || error != std::errc() || end != value.data() + value.size()) return Millis(0);
-  return std::min(kMaxRetry, Millis(static_cast<std::int64_t>(std::min<std::uint64_t>(seconds, 300)) * 1000));
+  const auto wait = http::parse_retry_after(value, house_.clock.unix_micros() / 1'000'000);
+  return std::min<Millis>(kMaxRetry, wait.value_or(std::chrono::seconds(0)));
 }
 
 bool accepts_event_stream(const http::Fields& fields) {
@@ -91,7 +89,7 @@ Worker::Worker(House& house, net::Loop& loop, std::shared_ptr<const Settings> se
       deadlines_(loop),
       graveyard_(loop),
       settings_(std::move(settings)),
-      pool_(loop, deadlines_, pool_options(*settings_, std::max<std::size_t>(1, house.workers.size()))),
+      pool_(loop, deadlines_, pool_options(*settings_), house.upstream_connections),
       channels_(*this),
       authorizer_(*this) {
   pool_.set_relief([this] { return channels_.free_connection(); });
@@ -125,7 +123,7 @@ std::vector<std::uint16_t> Worker::ports() const {
 
 void Worker::apply(std::shared_ptr<const Settings> settings) {
   settings_ = std::move(settings);
-  pool_.set_options(pool_options(*settings_, std::max<std::size_t>(1, house_.workers.size())));
+  pool_.set_options(pool_options(*settings_));
   start_eager();
 }
 

@@ -39,7 +39,9 @@ struct House {
   replay::Beginnings beginnings{};
   // All loops, in order; set before any of them runs. A channel belongs to the loop that its key's hash names.
   std::vector<class Worker*> workers{};
-  std::atomic<std::uint64_t> connections{0};  // Clients, on all loops.
+  std::atomic<std::uint64_t> connections{0};           // Clients, on all loops.
+  std::atomic<std::uint64_t> upstream_connections{0};  // Of all pools.
+  std::atomic<std::uint64_t> channels{0};
 };
 
 // One state of the configuration: replaced as a whole by a reload, kept alive by who still uses it.
@@ -128,6 +130,8 @@ class Worker final : private ClientHandler, private net::ListenerClient {
   void log_once(const std::string& what, LogLevel level, std::string_view message, std::string_view route);
   void count_unrouted_stream(std::string_view path);
   [[nodiscard]] AccessRecord begin_record(const http::RequestHead& head, std::string_view route) const;
+  // Retry-After, a number or a date, at most five minutes; 0 if there is none.
+  [[nodiscard]] Millis retry_after_of(const http::Fields& fields) const;
   // Between one and two times the route's retry, at least retry_after, at most five minutes. Milliseconds.
   [[nodiscard]] std::uint64_t trouble_retry(const relay::Route& route, Millis retry_after);
   // The route's plus a random part of drain.retry_spread.
@@ -177,8 +181,6 @@ class Worker final : private ClientHandler, private net::ListenerClient {
 
 // True for a status that is no answer but a trouble: 408, 425, 429, 5xx.
 [[nodiscard]] bool is_trouble(int status) noexcept;
-// Retry-After in seconds (a date counts as none), capped at five minutes.
-[[nodiscard]] Millis retry_after_of(const http::Fields& fields);
 // GET, Accept: text/event-stream alone, Cache-Control: no-cache: what a browser's EventSource sends (WHATWG HTML
 // §9.2.2).
 [[nodiscard]] bool looks_like_event_source(const http::RequestHead& head);
