@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import textwrap
 
 from .processes import Process, free_port
@@ -61,6 +62,11 @@ class Proxy:
 
     async def __aexit__(self, *_):
         await self.process.stop()
+        # A crash, a failed assertion or a sanitizer's report fails the case even if nothing else noticed.
+        code = self.process.child.returncode
+        reports = [line for line in self.process.log if "Sanitizer" in line or "runtime error" in line]
+        if reports or code in (-signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS, -signal.SIGILL):
+            raise Failure(f"ssequel ended with {code}: {reports[:3]}\n{self.log}")
 
     async def ready(self):
         async def asks():
