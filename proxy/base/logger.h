@@ -40,10 +40,18 @@ class Logger {
   // message: what happened and, for errors, what happens now. Values are cut at 1 KiB.
   virtual void write(LogLevel level, std::string_view message, std::initializer_list<LogPair> pairs) = 0;
 
-  void debug(std::string_view message, std::initializer_list<LogPair> pairs = {}) { log(LogLevel::Debug, message, pairs); }
-  void info(std::string_view message, std::initializer_list<LogPair> pairs = {}) { log(LogLevel::Info, message, pairs); }
-  void warn(std::string_view message, std::initializer_list<LogPair> pairs = {}) { log(LogLevel::Warn, message, pairs); }
-  void error(std::string_view message, std::initializer_list<LogPair> pairs = {}) { log(LogLevel::Error, message, pairs); }
+  void debug(std::string_view message, std::initializer_list<LogPair> pairs = {}) {
+    log(LogLevel::Debug, message, pairs);
+  }
+  void info(std::string_view message, std::initializer_list<LogPair> pairs = {}) {
+    log(LogLevel::Info, message, pairs);
+  }
+  void warn(std::string_view message, std::initializer_list<LogPair> pairs = {}) {
+    log(LogLevel::Warn, message, pairs);
+  }
+  void error(std::string_view message, std::initializer_list<LogPair> pairs = {}) {
+    log(LogLevel::Error, message, pairs);
+  }
 
  private:
   void log(LogLevel level, std::string_view message, std::initializer_list<LogPair> pairs) {

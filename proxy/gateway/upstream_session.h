@@ -4,8 +4,9 @@
 //   Connecting ──► AwaitingHead ──► Content ──► Done
 //        └───────────────┴─────────────┴──────► Failed
 //
-// A pooled connection that the upstream closed just then is replaced once, if the request is of an idempotent method and
-// had no content, and no byte of a response came: most likely it was never looked at (RFC 9110 §9.2.2, RFC 9112 §9.3.1).
+// A pooled connection that the upstream closed just then is replaced once, if the request is of an idempotent method
+// and had no content, and no byte of a response came: most likely it was never looked at (RFC 9110 §9.2.2, RFC 9112
+// §9.3.1).
 #pragma once
 
 #include <cstdint>

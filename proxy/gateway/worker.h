@@ -105,8 +105,7 @@ class Worker final : private ClientHandler, private net::ListenerClient {
   void post(std::function<void()> task);
   // From any thread: goes on with a request on this loop. `begin` is called there with the session.
   // `lost` instead, if the connection cannot be taken.
-  void take_over(
-      Handover handover, std::function<void(ClientSession&)> begin, std::function<void()> lost = [] {});
+  void take_over(Handover handover, std::function<void(ClientSession&)> begin, std::function<void()> lost = [] {});
   // Groups of other loops' channels with readers here.
   void keep(std::shared_ptr<RemoteReaders> readers) { remote_readers_.insert(std::move(readers)); }
   void forget(const std::shared_ptr<RemoteReaders>& readers) { remote_readers_.erase(readers); }

@@ -33,7 +33,7 @@ struct Fingerprint {
 
   static Fingerprint of(const std::string& target) {
     Fingerprint print{.target = target};
-    struct stat found {};
+    struct stat found{};
     if (stat(target.c_str(), &found) != 0) return print;
     print.exists = true;
     print.device = found.st_dev;
@@ -64,7 +64,7 @@ class FolderWatch final : public Closable {
         folder.c_str(), 0);
     if (error != 0) return tl::unexpected(system_error(error, "watching " + folder));
     uv_unref(reinterpret_cast<uv_handle_t*>(&watch->handle_));
-    struct stat found {};
+    struct stat found{};
     if (stat(folder.c_str(), &found) == 0) watch->inode_ = found.st_ino;
     return watch;
   }
@@ -75,7 +75,7 @@ class FolderWatch final : public Closable {
   }
   // False once another folder stands under that name.
   [[nodiscard]] bool is_still(const std::string& folder) const {
-    struct stat found {};
+    struct stat found{};
     return stat(folder.c_str(), &found) == 0 && found.st_ino == inode_;
   }
 

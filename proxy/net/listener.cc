@@ -51,7 +51,7 @@ struct FileIdentity {
   dev_t device;
   ino_t inode;
   static std::optional<FileIdentity> of(const std::string& path) {
-    struct stat found {};
+    struct stat found{};
     if (lstat(path.c_str(), &found) != 0 || !S_ISSOCK(found.st_mode)) return std::nullopt;
     return FileIdentity{found.st_dev, found.st_ino};
   }
