@@ -130,6 +130,14 @@ OriginConnection* ScriptedOrigin::await(bool (OriginConnection::*take)(), Millis
 OriginConnection* ScriptedOrigin::next(Millis limit) { return await(&OriginConnection::take_request, limit); }
 OriginConnection* ScriptedOrigin::next_head(Millis limit) { return await(&OriginConnection::take_head, limit); }
 
+OriginConnection* ScriptedOrigin::try_next_head() {
+  accept();
+  for (auto& connection : connections_) {
+    if (connection->socket.is_valid() && connection->take_head()) return connection.get();
+  }
+  return nullptr;
+}
+
 std::size_t ScriptedOrigin::connections() {
   accept();
   return connections_.size();
@@ -151,6 +159,11 @@ std::string ScriptedOrigin::received() {
   std::string all;
   for (auto& connection : connections_) all += connection->received();
   return all;
+}
+
+void ScriptedOrigin::close_all() {
+  accept();
+  for (auto& connection : connections_) connection->close();
 }
 
 void ScriptedOrigin::stop_listening() {

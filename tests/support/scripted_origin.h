@@ -77,11 +77,15 @@ class ScriptedOrigin {
   OriginConnection* next(Millis limit = std::chrono::seconds(10));
   // The same as soon as its head is there.
   OriginConnection* next_head(Millis limit = std::chrono::seconds(10));
+  // A connection on which another head has come; null if there is none now.
+  OriginConnection* try_next_head();
   // How many connections, and how many requests, there have been.
   [[nodiscard]] std::size_t connections();
   [[nodiscard]] std::size_t requests();
   // Every byte that came, on all connections.
   [[nodiscard]] std::string received();
+  // All connections that came so far.
+  void close_all();
   // Nobody listens any more (connections are refused), and again on the same port.
   void stop_listening();
   void listen_again();
