@@ -22,7 +22,9 @@ replay::Bounds bounds_of(const Route& route) {
 }  // namespace
 
 Channel::Channel(Setup setup, ChannelPort& port, Random& random, const Clock& clock, RouteCounters& counters)
-    : setup_(std::move(setup)),
+    : sequencer_(setup.sequencer ? std::move(setup.sequencer) : std::make_unique<replay::CountingSequencer>()),
+      journal_(std::move(setup.journal)),
+      setup_(std::move(setup)),
       port_(port),
       random_(random),
       clock_(clock),
@@ -34,6 +36,8 @@ Channel::Channel(Setup setup, ChannelPort& port, Random& random, const Clock& cl
   if (route().upstream_format == UpstreamFormat::Ndjson) {
     ndjson_ = std::make_unique<sse::NdjsonParser>(static_cast<sse::ParserListener&>(*this), route().event_bytes);
   }
+  sequencer_->set_listener(*this);
+  if (journal_) journal_->set_listener(*this);
   ++counters_.channels;
 }
 
@@ -51,7 +55,7 @@ void Channel::enter(State state) {
 
 std::uint64_t Channel::retry_ms() const {
   if (route().retry) return static_cast<std::uint64_t>(route().retry->count());
-  if (is_shared()) return 3000;
+  if (is_shared()) return static_cast<std::uint64_t>(kSharedRetry.count());
   return upstream_retry_ms_.value_or(0);
 }
 
@@ -60,6 +64,7 @@ std::uint64_t Channel::retry_ms() const {
 void Channel::connect() {
   SSEQUEL_ASSERT(state_ != State::Streaming && state_ != State::Connecting, "one upstream");
   opened_by_reader_ = true;
+  is_readers_end_due_ = false;
   // An upstream in trouble is not asked more and more often because many come.
   if (state_ != State::Waiting) backoff_.reset();
   port_.cancel_timer(*this, ChannelTimer::Upstream);
@@ -81,7 +86,7 @@ void Channel::begin_connect() {
 
 void Channel::expect_gap() {
   // *contiguous*: entries of another connection follow what is in the log; events may be missing between them.
-  if (log_->appended() != 0) gap_pending_ = route().on_upstream_gap == OnUpstreamGap::Tell;
+  if (log_->appended() != 0 || !queue_.empty()) gap_pending_ = route().on_upstream_gap == OnUpstreamGap::Tell;
   if (!is_shared()) {
     // After a clean end the service said that was all: nothing is missing.
     const auto end = log_->last_end();
@@ -107,6 +112,7 @@ std::optional<std::string> Channel::take_upstream_last_event_id() {
 
 void Channel::on_upstream_open(StreamHead head, http::ContentCoding coding) {
   head_ = std::make_shared<const StreamHead>(std::move(head));
+  if (journal_) journal_->set_head(serialize(*head_));
   inflater_.reset();
   if (coding != http::ContentCoding::Identity) inflater_ = std::make_unique<http::Inflater>(coding);
   opened_with_ = asked_with_;
@@ -121,19 +127,22 @@ void Channel::on_upstream_open(StreamHead head, http::ContentCoding coding) {
   // Where a subscriber's coming opened the upstream again, the entry is made now, and who has no resume point begins
   // behind it.
   if (std::exchange(opened_by_reader_, false)) {
-    tell_gap();
+    if (gap_pending_) {
+      tell_gap();
+      begins_at_ = log_->appended() + queue_.size();
+    }
     publish();
     port_.wake(*this);
   }
 }
 
 void Channel::on_upstream_bytes(std::string_view content) {
-  if (state_ != State::Streaming || pending_end_) return;
+  if (state_ != State::Streaming || is_over()) return;
   SSEQUEL_ASSERT(!is_taking_in_, "content comes one piece at a time");
   if (route().upstream_idle > Millis(0)) port_.set_timer(*this, ChannelTimer::Upstream, route().upstream_idle);
   if (inflater_) {
     compressed_ += content;
-  } else if (is_paused_) {  // The rest of the read in which it was paused.
+  } else if (is_paused_ || is_held() || queue_.is_full()) {  // Also the rest of the read in which it was paused.
     pending_ += content;
   } else {
     // The usual case: no copy but for what readers are not ready for.
@@ -155,7 +164,9 @@ void Channel::take_in() {
   for (;;) {
     publish();
     port_.wake(*this);
-    if (must_pause()) break;
+    if (must_hold()) break;
+    if (move_queue()) continue;
+    if (queue_.is_full()) break;
     if (!pending_.empty()) {
       const auto taken = feed(pending_);
       pending_.erase(0, taken);
@@ -169,7 +180,7 @@ void Channel::take_in() {
   if (pending_.empty()) pending_.shrink_to_fit();
   if (pause != is_paused_ && state_ == State::Streaming) {
     is_paused_ = pause;
-    if (!pending_end_) {
+    if (!is_over()) {
       // While it was not read it could not be heard: its silence begins now.
       if (!pause && route().upstream_idle > Millis(0)) {
         port_.set_timer(*this, ChannelTimer::Upstream, route().upstream_idle);
@@ -177,7 +188,7 @@ void Channel::take_in() {
       port_.set_reading(*this, !pause);
     }
   }
-  if (pending_end_ && pending_.empty() && compressed_.empty()) finish_end();
+  come_to_end();
   settle();
 }
 
@@ -203,7 +214,8 @@ void Channel::settle() {
   if (std::exchange(is_let_go_due_, false)) let_go();
   if (std::exchange(is_rest_due_, false) && readers_ == 0) {
     rest();
-    if (is_shared() && is_paused_ && state_ == State::Streaming) take_in();  // Nobody is waited for.
+    // Nobody is waited for.
+    if (is_shared() && ((is_paused_ && state_ == State::Streaming) || can_move())) take_in();
   }
 }
 
@@ -215,28 +227,47 @@ void Channel::reset_parsers() {
 }
 
 void Channel::on_upstream_end(bool is_clean) {
-  if (state_ != State::Streaming || pending_end_) return;
+  if (state_ != State::Streaming || is_over()) return;
   port_.cancel_timer(*this, ChannelTimer::Upstream);
+  opened_with_.reset();  // It stands no more, whatever has still to be taken in of it.
   pending_end_ = is_clean;
-  if (pending_.empty() && compressed_.empty() && !is_taking_in_) finish_end();
+  if (!is_taking_in_) come_to_end();
 }
 
-void Channel::finish_end() {
-  // A coding cut short is a response cut short, however its framing ended.
-  const bool is_clean = *std::exchange(pending_end_, std::nullopt) && (!inflater_ || inflater_->is_at_end());
-  if (ndjson_ && is_clean) ndjson_->end();
-  reset_parsers();
-  is_paused_ = false;
-  publish();
-  if (!is_shared()) {
-    log_->add_end(is_clean);
-    enter(State::Ended);
+void Channel::come_to_end() {
+  if (pending_end_ && pending_.empty() && compressed_.empty()) {
+    // A coding cut short is a response cut short, however its framing ended.
+    const bool is_clean = *std::exchange(pending_end_, std::nullopt) && (!inflater_ || inflater_->is_at_end());
+    arrived_end_ = is_clean;
+    if (ndjson_ && is_clean) ndjson_->end();
+    reset_parsers();
+    publish();
+  }
+  conclude();
+}
+
+void Channel::conclude() {
+  if ((!arrived_end_ && !is_readers_end_due_) || !queue_.empty()) return;
+  const bool is_all_published = log_->published() == log_->appended();
+  if (is_all_published && std::exchange(is_readers_end_due_, false)) port_.end_readers(*this);
+  if (!arrived_end_) return;
+  if (is_shared()) {
+    arrived_end_.reset();
+    is_paused_ = false;
+    wait_and_retry(Millis(0));
     port_.wake(*this);
-    if (readers_ == 0) rest();
     return;
   }
-  wait_and_retry(Millis(0));
+  // Journalled at once, so that it is committed with what is before it. A reader that began before it waits for that
+  // (ReplayLog::end_for()), and so does the state by which others are answered.
+  if (!std::exchange(is_end_logged_, true)) add_end(*arrived_end_);
+  if (!is_all_published) return;
+  arrived_end_.reset();
+  is_end_logged_ = false;
+  is_paused_ = false;
+  enter(State::Ended);
   port_.wake(*this);
+  if (readers_ == 0) rest();
 }
 
 void Channel::wait_and_retry(Millis least) {
@@ -273,7 +304,8 @@ void Channel::on_upstream_final() {
   refused_.clear();
   opened_with_.reset();
   enter(State::Final);
-  port_.end_readers(*this);
+  is_readers_end_due_ = true;
+  conclude();
   if (readers_ == 0) rest();
 }
 
@@ -292,12 +324,17 @@ void Channel::let_go() {
   is_paused_ = false;
   reset_parsers();
   if (is_shared()) {
+    arrived_end_.reset();
     if (state_ != State::Final) enter(State::Dormant);
     return;
   }
-  if (state_ == State::Streaming) log_->add_end(false);
-  enter(State::Ended);
-  if (readers_ != 0) port_.wake(*this);
+  if (state_ != State::Streaming) {
+    enter(State::Ended);
+    if (readers_ != 0) port_.wake(*this);
+    return;
+  }
+  if (!arrived_end_) arrived_end_ = false;
+  conclude();
 }
 
 void Channel::on_timer(ChannelTimer timer) {
@@ -319,6 +356,7 @@ void Channel::on_timer(ChannelTimer timer) {
         let_go();
         rest();
       } else {
+        forget();
         port_.retire(*this);
       }
       return;
@@ -345,7 +383,9 @@ void Channel::on_reader_left() {
 }
 
 void Channel::rest() {
-  const bool has_upstream = state_ == State::Streaming || state_ == State::Connecting || state_ == State::Waiting;
+  // A session's response that is over has no upstream to keep, though the channel is not told to have ended yet.
+  const bool is_reading = state_ == State::Streaming && (is_shared() || !arrived_end_);
+  const bool has_upstream = is_reading || state_ == State::Connecting || state_ == State::Waiting;
   if (has_upstream) {
     // What happens meanwhile, trouble above all, does not begin the linger anew.
     if (setup_.is_eager || route().linger == kForever || is_lingering_) return;
@@ -370,17 +410,22 @@ void Channel::on_foremost(replay::Place place) {
     foremost_ = place;
     foremost_position_ = log_->position(place);
   }
-  if (is_paused_ || !pending_.empty()) take_in();
+  if (is_paused_ || !pending_.empty() || can_move()) take_in();
 }
 
 void Channel::expire() {
-  log_->evict(clock_.now(), keep_from());
-  if (is_paused_ && !must_pause()) take_in();
+  evict(clock_.now());
+  if ((is_paused_ || can_move()) && !must_hold()) take_in();
+}
+
+void Channel::shed(std::uint64_t bytes) {
+  log_->evict_bytes(bytes);
+  tell_evicted();
 }
 
 replay::Place Channel::keep_from() const { return is_shared() ? replay::ReplayLog::kNoPlace : foremost_; }
 
-bool Channel::must_pause() {
+bool Channel::are_readers_behind() {
   if (!is_shared()) return log_->is_full() && log_->first() >= foremost_;
   if (readers_ == 0) return false;
   const auto behind = [this] {

@@ -12,6 +12,14 @@
 //   Session channels: Streaming ──end──► Ended (──another answer of the upstream──► Streaming).
 //   Final: the upstream gave a final answer; what is in the log is still served for `retain`.
 //
+// An event's way, each step at once unless something stands in it:
+//
+//   parser ──► arrival queue ──► log's appended end ──► published end ──► readers
+//              (ids to come)     (commits to come)
+//
+// What is not at once holds back what is behind it: parsing pauses, then reading stops. A response's end keeps its
+// place in this line.
+//
 // One loop's thread (the owner's) calls everything. Subscribers on other loops read log() and report by message.
 #pragma once
 
@@ -26,6 +34,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "http/inflate.h"
+#include "relay/arrival_queue.h"
 #include "relay/backoff.h"
 #include "relay/counters.h"
 #include "relay/route.h"
@@ -72,7 +81,7 @@ class ChannelPort {
   virtual void retire(Channel& channel) = 0;
 };
 
-class Channel final : private sse::ParserListener {
+class Channel final : private sse::ParserListener, private replay::SequencerListener, private replay::JournalListener {
  public:
   enum class State { Dormant, Connecting, Streaming, Waiting, Ended, Final };
 
@@ -85,7 +94,13 @@ class Channel final : private sse::ParserListener {
     std::string host;
     std::string method = "GET";  // Session: what opened it.
     bool is_eager = false;
+    std::unique_ptr<replay::Sequencer> sequencer;  // Null: each number one more than the last.
+    std::unique_ptr<replay::Journal> journal;      // Null: what is appended is published at once.
   };
+  // Bytes appended and not yet committed: when this is reached, parsing pauses and the upstream is read no more until
+  // the journal has committed some. At least one event is always on its way.
+  static constexpr std::uint64_t kMaxUncommittedBytes = 1024 * 1024;
+
   // All references must outlive the channel.
   Channel(Setup setup, ChannelPort& port, Random& random, const Clock& clock, RouteCounters& counters);
   ~Channel() override;
@@ -94,6 +109,7 @@ class Channel final : private sse::ParserListener {
 
   [[nodiscard]] const Route& route() const { return *setup_.route; }
   [[nodiscard]] const std::shared_ptr<const Route>& shared_route() const { return setup_.route; }
+  // Without sequencer and journal, which the channel has taken.
   [[nodiscard]] const Setup& setup() const { return setup_; }
   [[nodiscard]] bool is_shared() const { return route().mode == Mode::Shared; }
   [[nodiscard]] State state() const { return state_; }
@@ -123,11 +139,21 @@ class Channel final : private sse::ParserListener {
   void on_upstream_final();
   void on_timer(ChannelTimer timer);
   [[nodiscard]] bool is_upstream_paused() const { return is_paused_; }
-  // Received, but not in the log yet: what one read brought, and of compressed content some mebibyte made of it.
-  [[nodiscard]] std::size_t pending_bytes() const { return pending_.capacity() + compressed_.capacity(); }
+  // False while one who has no resume point would begin before an entry that is told at this connect: its id or its
+  // commit is still to come. A store that is away is not waited for.
+  [[nodiscard]] bool is_begun() const { return log_->published() >= begins_at_ || is_stalled_; }
+  // Received, but not in the log yet: what one read brought, of compressed content some mebibyte made of it, and what
+  // waits for its id.
+  [[nodiscard]] std::size_t pending_bytes() const {
+    return pending_.capacity() + compressed_.capacity() + queue_.memory();
+  }
   // Lets the upstream go now (drain, limits); inside one of the port's calls, right after it. Session: counts as broken
-  // off.
+  // off. Events that have arrived still get their ids and commits; bytes that are no event yet are dropped.
   void let_go();
+  // The channel closes for good: what a store holds of it may go.
+  void forget() {
+    if (journal_) journal_->forget();
+  }
 
   // --- Readers
   void on_reader_joined();
@@ -136,7 +162,7 @@ class Channel final : private sse::ParserListener {
   // A reader has been sent everything below `place`.
   void on_foremost(replay::Place place);
   // The oldest entries have to go, whoever reads them (memory).
-  void shed(std::uint64_t bytes) { log_->evict_bytes(bytes); }
+  void shed(std::uint64_t bytes);
   // Lets aged entries go. Where room was made, the upstream is read on.
   void expire();
   [[nodiscard]] Millis last_watched() const { return last_watched_; }
@@ -167,33 +193,62 @@ class Channel final : private sse::ParserListener {
   void begin_connect();
   void expect_gap();
   void wait_and_retry(Millis least);
+  // --- From arrival to the log (channel_arrivals.cc)
+  void on_ids_ready() override;
+  void on_committed(replay::Place end) override;
+  void on_stalled(const Error& why) override;
+  void on_recovered() override;
   void tell_gap();
+  // Into the log if its id is there, else into the queue.
+  void arrive(const Arrival& arrival);
+  [[nodiscard]] Flow flow();  // Behind an event.
+  [[nodiscard]] std::optional<std::uint64_t> next_number();
+  // Moves the queue on as far as ids and readers allow. True if there are new entries.
+  bool move_queue();
+  // True if the queue may be moved on for all that its allocator said.
+  [[nodiscard]] bool can_move() const { return !queue_.empty() && !is_awaiting_ids_; }
+  void append(const Arrival& arrival, std::uint64_t number);
   void append(std::string_view lines, std::optional<std::string_view> origin, std::string_view sticky,
               std::uint64_t number);
   // dedupe: an entry with this origin id is still in the window.
   [[nodiscard]] bool is_known(std::optional<std::string_view> origin);
-  void append_sync(sse::SyncReason reason, std::optional<std::string_view> origin);
-  Flow arrive(std::string_view lines, std::optional<std::string_view> origin, std::string_view sticky, bool oversized);
+  void append_sync(sse::SyncReason reason, const Arrival& arrival, std::uint64_t number);
   void publish();
+  void add_end(bool is_clean);
+  void evict(Millis now);
+  void tell_evicted();
+  // The journal takes no more now.
+  [[nodiscard]] bool is_held() const;
+  // Nothing more may be appended: readers are behind, or is_held().
+  [[nodiscard]] bool must_hold() { return is_held() || are_readers_behind(); }
+  // Nothing more may be parsed.
+  [[nodiscard]] bool must_pause() { return queue_.is_full() || must_hold(); }
+  // The response is over once its bytes are parsed, and concluded once what was in them is in the log.
+  void come_to_end();
+  void conclude();
+
   void take_in();  // Feeds what waits, publishes, wakes; until it is used up or readers are behind.
   [[nodiscard]] std::size_t feed(std::string_view content);
   void inflate_slice();
   void settle();         // What was put off while the parser was at work.
   void reset_parsers();  // Never from inside one.
-  [[nodiscard]] bool must_pause();
+  [[nodiscard]] bool are_readers_behind();
   [[nodiscard]] replay::Place keep_from() const;
-  void finish_end();
+  // The upstream's response has ended, though not all of it is in the log.
+  [[nodiscard]] bool is_over() const { return pending_end_ || arrived_end_; }
   void rest();  // No readers: linger, then retain.
   // Neither linger nor retain runs out on who reads, nor on who waits for the upstream's answer.
   void stop_resting();
 
+  const std::unique_ptr<replay::Sequencer> sequencer_;
+  const std::unique_ptr<replay::Journal> journal_;
   const Setup setup_;
   ChannelPort& port_;
   Random& random_;
   const Clock& clock_;
   RouteCounters& counters_;
   std::shared_ptr<replay::ReplayLog> log_;
-  replay::CountingSequencer sequencer_;
+  ArrivalQueue queue_;
   sse::Parser parser_;
   std::unique_ptr<sse::NdjsonParser> ndjson_;
   std::unique_ptr<http::Inflater> inflater_;
@@ -218,12 +273,20 @@ class Channel final : private sse::ParserListener {
   std::string compressed_;           // Received, not yet inflated.
   std::string pending_;              // Received, not yet parsed: readers are behind.
   std::optional<bool> pending_end_;  // The response ended (cleanly?) behind what is pending.
-  bool is_paused_ = false;           // True exactly while the port was told to stop reading.
-  bool is_taking_in_ = false;        // True exactly while a parser may be on the stack, or the loop around it.
-  bool has_paused_ = false;          // The parser was told to pause since it was last fed.
-  bool is_rest_due_ = false;         // The last reader left while is_taking_in_.
-  bool is_let_go_due_ = false;       // let_go() came while is_taking_in_.
-  bool gap_pending_ = false;         // Told before the next event.
+  std::optional<bool> arrived_end_;  // It ended (cleanly?) behind what is queued or not committed.
+  bool is_end_logged_ = false;       // True exactly while arrived_end_ is in the log, entries before it not committed.
+  bool is_readers_end_due_ = false;  // Final, and readers have not got all of the log yet.
+  bool is_awaiting_ids_ = false;     // True exactly while on_ids_ready() is to come.
+  bool is_stalled_ = false;          // True exactly while the journal said that it takes nothing.
+  std::uint64_t committed_position_ = 0;  // Of the published end, with a journal.
+  replay::Place evicted_ = 0;             // Below this the journal knows.
+  replay::Place begins_at_ = 0;           // Where one without a resume point may begin at the earliest.
+  bool is_paused_ = false;                // True exactly while the port was told to stop reading.
+  bool is_taking_in_ = false;             // True exactly while a parser may be on the stack, or the loop around it.
+  bool has_paused_ = false;               // The parser was told to pause since it was last fed.
+  bool is_rest_due_ = false;              // The last reader left while is_taking_in_.
+  bool is_let_go_due_ = false;            // let_go() came while is_taking_in_.
+  bool gap_pending_ = false;              // Told before the next event.
   bool opened_by_reader_ = false;
   bool is_lingering_ = false;  // The Rest timer is the linger, not the retain.
   std::string scratch_;

@@ -119,6 +119,33 @@ StreamHead make_stream_head(const http::ResponseHead& upstream, std::string_view
   return head;
 }
 
+std::string serialize(const StreamHead& head) {
+  std::string out;
+  head.fields.append_to(out);
+  out += "\r\n";
+  head.cors.append_to(out);
+  out += "\r\n";
+  return out += head.origin;
+}
+
+std::optional<StreamHead> parse_stream_head(std::string_view text) {
+  StreamHead head;
+  for (auto* fields : {&head.fields, &head.cors}) {
+    for (;;) {
+      const auto end = text.find("\r\n");
+      if (end == std::string_view::npos) return std::nullopt;
+      const auto line = text.substr(0, end);
+      text.remove_prefix(end + 2);
+      if (line.empty()) break;
+      const auto colon = line.find(": ");
+      if (colon == 0 || colon == std::string_view::npos) return std::nullopt;
+      fields->add(line.substr(0, colon), line.substr(colon + 2));
+    }
+  }
+  head.origin = text;
+  return head;
+}
+
 void append_client_head(std::string& out, const StreamHead& head, const ClientHead& client) {
   http::append_status_line(out, 200, "OK");
   head.fields.append_to(out);

@@ -23,6 +23,12 @@ struct StreamHead {
 [[nodiscard]] StreamHead make_stream_head(const http::ResponseHead& upstream, std::string_view request_origin,
                                           bool is_shared);
 
+// As a journal keeps it: the fields' lines, an empty line, the CORS fields' lines, an empty line, the Origin.
+//   Content-Type: text/event-stream CRLF ... CRLF  Access-Control-Allow-Origin: * CRLF ... CRLF  https://a.example
+[[nodiscard]] std::string serialize(const StreamHead& head);
+// nullopt for what serialize() does not write.
+[[nodiscard]] std::optional<StreamHead> parse_stream_head(std::string_view text);
+
 struct ClientHead {
   bool is_chunked = true;  // HTTP/1.1; else close-delimited.
   bool keep_alive = true;

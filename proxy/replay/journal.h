@@ -26,20 +26,28 @@ struct JournalEntry {
 class JournalListener {
  public:
   virtual ~JournalListener() = default;
-  // Everything below `end` is held at the promised level.
+  // Everything below `end` is held at the promised level. `end` never falls.
   virtual void on_committed(Place end) = 0;
   // The store is away (or full) or back: intake stops or goes on; nothing is lost meanwhile.
   virtual void on_stalled(const Error& why) = 0;
   virtual void on_recovered() = 0;
 };
 
-// Of one channel; its loop's thread only. Never blocks; answers come through the listener in a later turn.
+// Of one channel; its loop's thread only. Never blocks; answers come through the listener in a later turn, never from
+// inside a call. What it is given is kept in the order of the calls. Destroyed with its channel: the listener hears
+// nothing more then.
 class Journal {
  public:
   virtual ~Journal() = default;
+  // Once, before everything else.
+  virtual void set_listener(JournalListener& listener) = 0;
+  // Views are valid for the call only. Taken while it is stalled, too: the channel stops soon, not at once.
   virtual void append(const JournalEntry& entry) = 0;
   virtual void set_head(std::string_view serialized_head) = 0;
+  // The upstream's response ended behind the last appended entry. Readers learn of it as soon as everything before it
+  // is committed.
   virtual void set_end(const End& end) = 0;
+  // Everything below `first` has left the window; committed, all of it.
   virtual void evicted(Place first) = 0;
   // The channel is closed for good: its entries may go.
   virtual void forget() = 0;

@@ -16,11 +16,14 @@ class SequencerListener {
   virtual void on_ids_ready() = 0;  // next() has something again.
 };
 
-// One log's allocator; its loop's thread only.
+// One log's allocator; its loop's thread only. Destroyed with its channel: the listener hears nothing more then.
 class Sequencer {
  public:
   virtual ~Sequencer() = default;
-  // Above every earlier one and above `floor` (the log's last number). nullopt: later, and on_ids_ready() follows.
+  // Once, before everything else; those that always answer at once need none.
+  virtual void set_listener(SequencerListener&) {}
+  // Above every earlier one and above `floor` (the log's last number). nullopt: later, and on_ids_ready() follows in
+  // a later turn, never from inside this call; until then it is not asked again.
   [[nodiscard]] virtual std::optional<std::uint64_t> next(std::uint64_t floor) = 0;
 };
 

@@ -37,11 +37,16 @@ struct ChannelStory {
   test::FakePort port{clock};
   Channel channel;
 
-  explicit ChannelStory(Route route, bool is_eager = false)
-      : channel(setup(std::move(route), is_eager), port, random, clock, counters) {}
+  explicit ChannelStory(Route route, bool is_eager = false, std::unique_ptr<replay::Sequencer> sequencer = nullptr,
+                        std::unique_ptr<replay::Journal> journal = nullptr)
+      : channel(setup(std::move(route), is_eager, std::move(sequencer), std::move(journal)), port, random, clock,
+                counters) {}
 
-  static Channel::Setup setup(Route route, bool is_eager) {
+  static Channel::Setup setup(Route route, bool is_eager, std::unique_ptr<replay::Sequencer> sequencer = nullptr,
+                              std::unique_ptr<replay::Journal> journal = nullptr) {
     Channel::Setup out;
+    out.sequencer = std::move(sequencer);
+    out.journal = std::move(journal);
     if (route.mode == Mode::Session) {
       out.id_form = {.tag = kTag, .carries_origin = true};
     } else {

@@ -213,5 +213,35 @@ TEST_CASE("which answers are event streams") {
   CHECK_FALSE(has_event_stream_type({}));
 }
 
+TEST_CASE("a head that a journal kept is the head again") {
+  StreamHead head;
+  CHECK(parse_stream_head(serialize(head)).has_value());
+  head.fields.add("Content-Type", "text/event-stream");
+  head.fields.add("X-Two", "a: b");
+  head.fields.add("x-two", "");
+  head.cors.add("Access-Control-Allow-Origin", "https://a.example");
+  head.origin = "https://a.example";
+  const auto text = serialize(head);
+  const auto again = parse_stream_head(text);
+  REQUIRE(again.has_value());
+  CHECK(again->origin == head.origin);
+  CHECK(again->fields.size() == 3);
+  CHECK(again->fields[1].value == "a: b");
+  CHECK(again->fields[2].name == "x-two");
+  CHECK(again->fields[2].value.empty());
+  CHECK(again->cors.get("access-control-allow-origin") == "https://a.example");
+  CHECK(serialize(*again) == text);
+}
+
+TEST_CASE("a kept head that was damaged is none") {
+  StreamHead head;
+  head.fields.add("Content-Type", "text/event-stream");
+  head.cors.add("Access-Control-Allow-Origin", "*");
+  const auto text = serialize(head);
+  for (std::size_t size = 0; size < text.size(); ++size) CHECK_FALSE(parse_stream_head(text.substr(0, size)));
+  CHECK_FALSE(parse_stream_head("no field\r\n\r\n\r\n"));
+  CHECK_FALSE(parse_stream_head(": no name\r\n\r\n\r\n"));
+}
+
 }  // namespace
 }  // namespace ssequel::relay

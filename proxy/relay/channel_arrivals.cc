@@ -1,0 +1,152 @@
+// From arrival to the log: ids (some allocators answer later), entries, the journal behind the log. Where the allocator
+// answers at once and there is no journal, an arrival is an entry and readable before the parser goes on: no copy, no
+// allocation.
+#include "base/assert.h"
+#include "relay/channel.h"
+#include "sse/buffer.h"
+
+namespace ssequel::relay {
+
+bool Channel::is_known(std::optional<std::string_view> origin) {
+  if (route().dedupe != Dedupe::Id || !origin || origin->empty() || !log_->has_origin(*origin)) return false;
+  ++counters_.deduplicated;
+  return true;
+}
+
+void Channel::tell_gap() {
+  if (!std::exchange(gap_pending_, false)) return;
+  // One that still waits for its id, nothing behind it, tells this one too.
+  if (queue_.ends_with(Arrival::Kind::UpstreamGap)) return;
+  arrive({.kind = Arrival::Kind::UpstreamGap, .lines = {}, .origin = std::nullopt, .sticky = parser_.last_event_id()});
+}
+
+void Channel::arrive(const Arrival& arrival) {
+  // Behind what waits, and where the journal takes nothing, no id is asked for.
+  if (queue_.empty() && !is_held()) {
+    if (const auto number = next_number()) {
+      append(arrival, *number);
+      return;
+    }
+  }
+  queue_.push(arrival);
+}
+
+std::optional<std::uint64_t> Channel::next_number() {
+  if (is_awaiting_ids_) return std::nullopt;
+  const auto number = sequencer_->next(log_->next_number() - 1);
+  is_awaiting_ids_ = !number;
+  return number;
+}
+
+bool Channel::move_queue() {
+  const auto before = log_->appended();
+  while (!queue_.empty() && !must_hold()) {
+    const auto head = queue_.front();
+    if (is_known(head.origin)) {  // One with this origin id stood before it in the queue.
+      if (begins_at_ > log_->appended()) --begins_at_;
+      queue_.pop();
+      continue;
+    }
+    const auto number = next_number();
+    if (!number) break;
+    append(head, *number);
+    queue_.pop();
+  }
+  return log_->appended() != before;
+}
+
+void Channel::on_ids_ready() {
+  SSEQUEL_ASSERT(!is_taking_in_, "ids come in a turn of their own");
+  is_awaiting_ids_ = false;
+  // Readers are woken by take_in(), for all of them at once.
+  if (!queue_.empty()) move_queue();
+  take_in();
+}
+
+// ------------------------------------------------------------------------------------------------------- entries
+
+void Channel::append(const Arrival& arrival, std::uint64_t number) {
+  switch (arrival.kind) {
+    case Arrival::Kind::Event:
+      append(arrival.lines, arrival.origin, arrival.sticky, number);
+      return;
+    case Arrival::Kind::Dropped:
+      append_sync(sse::SyncReason::Dropped, arrival, number);
+      return;
+    case Arrival::Kind::UpstreamGap:
+      ++counters_.gaps_sequence;
+      append_sync(sse::SyncReason::UpstreamGap, arrival, number);
+      return;
+  }
+}
+
+void Channel::append_sync(sse::SyncReason reason, const Arrival& arrival, std::uint64_t number) {
+  const auto data = sse::sync_required_data(reason, std::nullopt, log_->oldest_id(), log_->newest_id());
+  ++counters_.sync_required[static_cast<std::size_t>(reason)];
+  append(sse::event_lines(route().on_gap.event, data), arrival.origin, arrival.sticky, number);
+}
+
+void Channel::append(std::string_view lines, std::optional<std::string_view> origin, std::string_view sticky,
+                     std::uint64_t number) {
+  if (origin && origin->empty()) origin.reset();
+  if (origin) ++counters_.ids_rewritten;
+  id_scratch_.clear();
+  replay::append_id(id_scratch_, log_->form(), number, sticky);
+  scratch_.clear();
+  sse::append_frame(scratch_, id_scratch_, lines, origin, route().ids.origin, route().ids.place);
+  const Millis now = clock_.now();
+  const auto place = log_->append(scratch_, number, origin, now);
+  ++counters_.events_emitted;
+  if (journal_) journal_->append({.place = place, .number = number, .origin = origin, .frame = scratch_});
+  publish();
+  evict(now);
+  sse::clear(scratch_);
+}
+
+void Channel::add_end(bool is_clean) {
+  log_->add_end(is_clean);
+  if (journal_) journal_->set_end({.at = log_->appended(), .is_clean = is_clean});
+}
+
+void Channel::evict(Millis now) {
+  if (log_->evict(now, keep_from()) != 0) tell_evicted();
+}
+
+void Channel::tell_evicted() {
+  if (!journal_ || log_->first() == evicted_) return;
+  evicted_ = log_->first();
+  journal_->evicted(evicted_);
+}
+
+// ------------------------------------------------------------------------------------------------------- journal
+
+// *logged-first*: with a journal only on_committed() moves the published end.
+void Channel::publish() {
+  if (!journal_) log_->publish(log_->appended());
+}
+
+bool Channel::is_held() const {
+  return journal_ && (is_stalled_ || log_->appended_position() - committed_position_ >= kMaxUncommittedBytes);
+}
+
+void Channel::on_committed(replay::Place end) {
+  SSEQUEL_ASSERT(!is_taking_in_, "commits come in a turn of their own");
+  if (end <= log_->published()) return;
+  log_->publish(end);
+  committed_position_ = log_->position(end);
+  evict(clock_.now());
+  take_in();
+}
+
+// Why is the store's to tell, once for all channels.
+void Channel::on_stalled(const Error&) {
+  is_stalled_ = true;
+  take_in();
+}
+
+void Channel::on_recovered() {
+  is_stalled_ = false;
+  take_in();
+}
+
+}  // namespace ssequel::relay
