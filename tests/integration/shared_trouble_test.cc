@@ -91,6 +91,8 @@ TEST_CASE("the retry in trouble is the route's or more, no sooner than Retry-Aft
   CHECK(retry_after("Retry-After: 7\r\n") >= 7000);
   CHECK(retry_after("Retry-After: 7\r\n") <= 7200);
   CHECK(retry_after("Retry-After: 4000\r\n") == 300'000);
+  CHECK(retry_after("Retry-After: Fri, 01 Jan 2999 00:00:00 GMT\r\n") == 300'000);
+  CHECK(retry_after("Retry-After: Fri, 01 Jan 1999 00:00:00 GMT\r\n") <= 200);
 }
 
 TEST_CASE("the answer without data allows the request's own Origin, with credentials") {
