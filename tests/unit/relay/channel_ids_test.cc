@@ -1,5 +1,6 @@
 // Ids that come later: the bounded queue before the log.
 #include <doctest/doctest.h>
+#include <zlib.h>
 
 #include <random>
 
@@ -246,8 +247,11 @@ TEST_CASE("a last line without its end is an event before the end, and waits lik
 
 TEST_CASE("a shared channel connects again when the queue has gone into the log; the gap stands behind it") {
   SlowIds slow(shared());
+  const auto ann = std::make_shared<Credential>();
+  slow.story.channel.admit(ann);
   slow.story.begin();
   slow.story.receive("id: last\ndata: a\n\n");
+  CHECK(slow.story.channel.opened_with() == ann);
   slow.story.channel.on_upstream_end(false);
   CHECK(slow.story.state() == State::Streaming);
   CHECK(slow.story.channel.opened_with() == nullptr);
@@ -314,11 +318,8 @@ TEST_CASE("a channel whose ids never come is retired all the same") {
 TEST_CASE("a shared channel that is let go and opened again and again with its ids away queues one gap") {
   auto route = shared();
   route.linger = 0s;
-  SlowIds slow(route, 1);
-  slow.story.leave(slow.story.begin());
-  slow.story.channel.connect();
-  slow.story.answer();
-  auto* reader = &slow.story.join();
+  SlowIds slow(route);
+  auto* reader = &slow.story.begin();
   slow.story.emit("a");
   slow.story.leave(*reader);
   for (int i = 0; i < 5; ++i) {
@@ -328,10 +329,121 @@ TEST_CASE("a shared channel that is let go and opened again and again with its i
     reader = &slow.story.join();
     slow.story.leave(*reader);
   }
+  slow.ids.give(1);
+  CHECK_FALSE(slow.story.channel.is_begun());
   slow.ids.give(test::SlowSequencer::kAny);
+  CHECK(slow.log().appended() == 2);
   CHECK(slow.story.count("upstream-gap") == 1);
   CHECK(slow.story.channel.is_begun());
   CHECK(slow.story.counters.gaps_sequence == 1);
+}
+
+TEST_CASE("connections that come and go while the queue is full add nothing to it but that gap") {
+  auto route = shared();
+  route.linger = 0s;
+  SlowIds slow(route);
+  auto* reader = &slow.story.begin();
+  slow.story.receive(events(0, static_cast<int>(ArrivalQueue::kMaxArrivals)));
+  slow.story.leave(*reader);
+  for (int i = 0; i < 5; ++i) {
+    slow.story.channel.connect();
+    slow.story.answer();
+    reader = &slow.story.join();
+    slow.story.receive(events(0, 3));
+    CHECK(slow.story.port.asked.back() == "pause");
+    slow.story.leave(*reader);
+  }
+  slow.ids.give(test::SlowSequencer::kAny);
+  CHECK(slow.log().appended() == ArrivalQueue::kMaxArrivals + 1);
+}
+
+TEST_CASE("an upstream that is let go behind a response that is over stays let go when the ids come") {
+  SlowIds slow(shared());
+  slow.story.begin();
+  slow.story.emit("a");
+  slow.story.channel.on_upstream_end(true);
+  slow.story.channel.let_go();
+  CHECK(slow.story.state() == State::Dormant);
+  slow.ids.give(test::SlowSequencer::kAny);
+  CHECK(slow.log().published() == 1);
+  CHECK(slow.story.state() == State::Dormant);
+  CHECK(slow.story.port.timer(ChannelTimer::Upstream) == std::nullopt);
+}
+
+// Readers held the queue back, then the upstream was let go (limits): no read of it will move the queue any more.
+struct HeldAndLetGo : SlowIds {
+  test::FakeReader* reader = &story.begin();
+  explicit HeldAndLetGo(Route route) : SlowIds(std::move(route)) {
+    reader->is_stuck = true;
+    story.receive(events(0, 20));
+    ids.give(test::SlowSequencer::kAny);
+    REQUIRE(log().appended() == 2);
+    story.channel.let_go();
+    REQUIRE(log().appended() == 2);
+  }
+  static Route shared_of_four() {
+    auto route = shared();
+    route.window.events = 4;
+    return route;
+  }
+  static Route session_of_two() {
+    auto route = session();
+    route.window.events = 2;
+    return route;
+  }
+};
+
+TEST_CASE("a queue that readers hold back goes on with them after the upstream was let go") {
+  HeldAndLetGo slow(HeldAndLetGo::shared_of_four());
+  slow.story.port.report(slow.story.channel, *slow.reader, 2);
+  CHECK(slow.log().appended() == 4);
+  slow.story.leave(*slow.reader);
+  CHECK(slow.log().appended() == 20);
+}
+
+TEST_CASE("a queue that readers hold back goes on when the last of them leaves, upstream or not") {
+  HeldAndLetGo slow(HeldAndLetGo::shared_of_four());
+  slow.story.leave(*slow.reader);
+  CHECK(slow.log().appended() == 20);
+}
+
+TEST_CASE("the gap of a new connection stands behind a queue that readers hold back") {
+  HeldAndLetGo slow(HeldAndLetGo::shared_of_four());
+  slow.story.channel.connect();
+  slow.story.answer();
+  CHECK(slow.log().appended() == 2);
+  slow.story.leave(*slow.reader);
+  CHECK(slow.log().appended() == 21);
+  CHECK(slow.story.newest().find("upstream-gap") != std::string::npos);
+}
+
+TEST_CASE("a session's queue goes on where memory pressure made room, upstream or not") {
+  HeldAndLetGo slow(HeldAndLetGo::session_of_two());
+  slow.story.channel.shed(1);
+  slow.story.channel.expire();
+  CHECK(slow.log().appended() == 3);
+  CHECK(slow.story.state() == State::Streaming);
+}
+
+TEST_CASE("compressed content stays compressed while the queue is full") {
+  std::string text;
+  for (int i = 0; i < 200'000; ++i) text += "data: a\n\n";
+  std::string compressed(compressBound(text.size()), '\0');
+  auto size = static_cast<uLongf>(compressed.size());
+  REQUIRE(compress2(reinterpret_cast<Bytef*>(compressed.data()), &size, reinterpret_cast<const Bytef*>(text.data()),
+                    text.size(), 9) == Z_OK);
+  compressed.resize(size);
+  SlowIds slow(shared());
+  auto& reader = slow.story.begin(http::ContentCoding::Deflate);
+  slow.story.receive(compressed);
+  CHECK(slow.story.channel.is_upstream_paused());
+  // What one slice gave lies there, the rest as it came.
+  CHECK(slow.story.channel.pending_bytes() < text.size());
+  slow.ids.give(10);
+  CHECK(slow.log().appended() == 10);
+  CHECK(slow.story.channel.pending_bytes() < text.size());
+  slow.ids.give(test::SlowSequencer::kAny);
+  CHECK(reader.cursor == 200'000);
 }
 
 TEST_CASE("where a duplicate before it falls out, the beginning behind a waiting gap moves along") {

@@ -120,7 +120,10 @@ TEST_CASE("a session's end behind uncommitted entries is journalled at once and 
     REQUIRE(end);
     CHECK(end->at == 2);
     CHECK(store.story.state() == State::Streaming);  // So nobody is answered as at the very end yet.
+    store.journal.stall();
     store.journal.commit(1);
+    store.journal.recover();
+    CHECK(store.story.port.asked.empty());  // There is no upstream to be read or not.
     CHECK(store.story.state() == State::Streaming);
     CHECK(reader.cursor == 1);
     store.journal.commit(1);
@@ -256,6 +259,7 @@ TEST_CASE("an end that comes while the store is away keeps its place behind what
   CHECK(store.journal.ends.empty());
   CHECK(store.story.state() == State::Streaming);
   store.journal.recover();
+  CHECK(store.story.port.count("read") == 0);  // There is nothing left to read.
   REQUIRE(store.journal.ends.size() == 1);
   CHECK(store.journal.ends[0].at == 2);
   CHECK(store.story.state() == State::Streaming);
