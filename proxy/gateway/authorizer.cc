@@ -70,6 +70,23 @@ void Authorizer::ask(const relay::Route& route, const http::RequestHead& head, c
   question->request = std::make_unique<SideRequest>(worker_, *question, std::move(text), 0);
 }
 
+void answer_refusal(ClientSession& client, const Verdict& verdict) {
+  std::string out;
+  http::append_status_line(out, verdict.status, http::reason_phrase(verdict.status));
+  verdict.fields.for_each([&](const http::Field& field) {
+    for (const auto* name : {"Content-Length", "Content-Type", "Transfer-Encoding", "Connection", "Keep-Alive",
+                             "Content-Encoding", "ETag", "Trailer", "Upgrade"}) {
+      if (ascii::equals(field.name, name)) return;
+    }
+    http::append_field(out, field.name, field.value);
+  });
+  const bool close = !client.may_keep_alive();
+  if (verdict.status != 204) out += "Content-Length: 0\r\n";
+  if (close) out += "Connection: close\r\n";
+  out += "\r\n";
+  client.respond(out, close);
+}
+
 void Authorizer::forget(AuthorizeWaiter& waiter) {
   for (auto& [key, question] : questions_) std::erase(question->waiters, &waiter);
 }

@@ -12,6 +12,7 @@
 
 namespace ssequel::gateway {
 
+class ClientSession;
 class Worker;
 
 struct Verdict {
@@ -25,6 +26,9 @@ struct Verdict {
   http::Fields fields;    // Refused: its fields.
   Millis retry_after{0};  // NoVerdict.
 };
+
+// Relays a refusal: the answer's status and fields, without its content.
+void answer_refusal(ClientSession& client, const Verdict& verdict);
 
 class AuthorizeWaiter {
  public:

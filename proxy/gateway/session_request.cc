@@ -196,6 +196,7 @@ void SessionResume::start() {
   const auto kind = context_.route->authorize.kind;
   if ((kind == Kind::Probe || kind == Kind::Path) && known_channel()) {
     is_asking_ = true;
+    client_.hold_content(true);  // It may have to go upstream with what follows.
     worker_.authorizer().ask(*context_.route, context_.head, context_.identity, client_.peer_address(), *this);
     return;
   }
@@ -206,6 +207,7 @@ void SessionResume::on_verdict(const Verdict& verdict) {
   is_asking_ = false;
   if (verdict.kind == Verdict::Kind::Admitted) {
     resume();
+    client_.hold_content(false);
     return;
   }
   is_over_ = true;
@@ -224,7 +226,7 @@ void SessionResume::on_verdict(const Verdict& verdict) {
     return;
   }
   worker_.log_access(record_, verdict.status);
-  client_.respond_problem(verdict.status, "the authoriser refused");
+  answer_refusal(client_, verdict);
 }
 
 ChannelHost* SessionResume::known_channel() {

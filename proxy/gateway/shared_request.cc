@@ -72,26 +72,11 @@ void SharedRequest::on_verdict(const Verdict& verdict) {
       if (!route_->identity.authorize.empty() && !verdict.identity.empty()) identity_ = verdict.identity;
       attach();
       return;
-    case Verdict::Kind::Refused: {
-      // Its answer is theirs: status and fields, without content.
+    case Verdict::Kind::Refused:
       step_ = Step::Over;
       worker_.log_access(record_, verdict.status);
-      std::string out;
-      http::append_status_line(out, verdict.status, http::reason_phrase(verdict.status));
-      verdict.fields.for_each([&](const http::Field& field) {
-        for (const auto* name : {"Content-Length", "Content-Type", "Transfer-Encoding", "Connection", "Keep-Alive",
-                                 "Content-Encoding", "ETag", "Trailer", "Upgrade"}) {
-          if (ascii::equals(field.name, name)) return;
-        }
-        http::append_field(out, field.name, field.value);
-      });
-      const bool close = !client_.may_keep_alive();
-      if (verdict.status != 204) out += "Content-Length: 0\r\n";
-      if (close) out += "Connection: close\r\n";
-      out += "\r\n";
-      client_.respond(out, close);
+      answer_refusal(client_, verdict);
       return;
-    }
     case Verdict::Kind::NoVerdict:
       trouble(relay::TroubleReason::Authorizer, verdict.status, verdict.retry_after);
       return;
