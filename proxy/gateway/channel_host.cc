@@ -114,6 +114,10 @@ void ChannelHost::unwait(ChannelWaiter& waiter) {
   }
 }
 
+void ChannelHost::on_request_left() {
+  if (!is_closed_ && !is_waited_for()) channel_.on_guest_left();
+}
+
 void ChannelHost::tell_open() {
   for (auto* waiter : std::exchange(waiters_, {})) waiter->on_channel_open();
 }

@@ -107,6 +107,8 @@ class ChannelHost final : public Retirable,
   // Asks the upstream (if it is not being asked) and tells the waiter.
   void wait(ChannelWaiter& waiter);
   void unwait(ChannelWaiter& waiter);
+  // A request that was about to read it is gone, after unwait() or leave_cors().
+  void on_request_left();
 
   // CORS fields for an Origin other than the one the channel was opened with: kept for a few, nullptr if unknown.
   [[nodiscard]] std::shared_ptr<const http::Fields> cors_for(const std::string& origin) const;

@@ -53,6 +53,7 @@ void SharedRequest::leave_channel() {
   if (credential_ && credential_->users == 0) host->channel().forget(credential_);
   if (step_ == Step::Waiting) host->unwait(*this);
   if (step_ == Step::Cors) host->leave_cors(origin_, static_cast<CorsWaiter&>(*this));
+  if (step_ == Step::Waiting || step_ == Step::Cors || step_ == Step::Snapshot) host->on_request_left();
 }
 
 void SharedRequest::start() {
@@ -271,7 +272,13 @@ void SharedRequest::trouble(relay::TroubleReason reason, int status, Millis retr
 
 // ------------------------------------------------------------------------------------------------- CORS, snapshot
 
+ChannelHost* SharedRequest::admitted_to() {
+  auto* host = worker_.channels().find(key_);
+  return host && host->channel().log() == log_ ? host : nullptr;
+}
+
 void SharedRequest::admitted(ChannelHost& host) {
+  log_ = host.channel().log();
   if (!origin_.empty()) {
     find_cors(host);
     return;
@@ -308,7 +315,7 @@ void SharedRequest::find_cors(ChannelHost& host) {
 void SharedRequest::on_cors_changed() {
   side_.reset();  // If it was ours: the channel is gone.
   step_ = Step::Attaching;
-  auto* host = worker_.channels().find(key_);
+  auto* host = admitted_to();
   if (!host) {
     attach();
     return;
@@ -319,6 +326,7 @@ void SharedRequest::on_cors_changed() {
 void SharedRequest::on_cors_trouble(relay::TroubleReason reason, int status, Millis retry_after) {
   step_ = Step::Attaching;
   leave_channel();
+  if (auto* host = worker_.channels().find(key_)) host->on_request_left();
   trouble(reason, status, retry_after);
 }
 
@@ -352,7 +360,7 @@ void SharedRequest::drop_side_request() {
 
 void SharedRequest::on_side_answer(Result<SideAnswer> answer) {
   drop_side_request();
-  auto* host = worker_.channels().find(key_);
+  auto* host = admitted_to();
   if (step_ == Step::Cors) {
     on_cors_answer(host, std::move(answer));
     return;
@@ -395,6 +403,11 @@ void SharedRequest::subscribe(ChannelHost& host) {
   answer.cors = cors_.get();
   answer.home = home_;
   answer.credential = credential(host);
+  if (host.channel().state() == relay::Channel::State::Dormant && !then_final_) {
+    // The upstream was let go while something else was asked for this one.
+    host.channel().admit(answer.credential);
+    host.channel().connect();
+  }
   answer.then_final = then_final_ || host.channel().state() == relay::Channel::State::Final;
   begin_stream(worker_, client_, host, std::move(record_), beginning_, std::move(answer));
 }

@@ -69,6 +69,8 @@ class SharedRequest final : public Exchange,
   [[nodiscard]] bool is_inside(const replay::ReplayLog& log) const;
   [[nodiscard]] std::shared_ptr<relay::Credential> credential(ChannelHost& host);
   void leave_channel();
+  // The channel it was admitted to; null if that is gone, though another may have its key by now.
+  [[nodiscard]] ChannelHost* admitted_to();
 
   Worker& worker_;
   Worker* home_;  // The loop that accepted the client.
@@ -82,9 +84,10 @@ class SharedRequest final : public Exchange,
   std::string origin_;
   Step step_ = Step::Attaching;
   bool accepts_by_name_;
-  bool is_authorized_ = false;  // probe, path: said yes.
-  bool then_final_ = false;     // The rest of a closed channel's log, and the end.
-  bool has_verdict_ = false;    // The upstream's own answer to this request's fields is a stream.
+  bool is_authorized_ = false;                    // probe, path: said yes.
+  bool then_final_ = false;                       // The rest of a closed channel's log, and the end.
+  bool has_verdict_ = false;                      // The upstream's own answer to this request's fields is a stream.
+  std::shared_ptr<const replay::ReplayLog> log_;  // Of the channel it was admitted to.
   std::shared_ptr<relay::Credential> credential_;
   std::shared_ptr<const http::Fields> cors_;
   std::unique_ptr<SideRequest> side_;

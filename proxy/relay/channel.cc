@@ -120,7 +120,7 @@ void Channel::on_upstream_open(StreamHead head, http::ContentCoding coding) {
   opened_at_ = clock_.now();
   enter(State::Streaming);
   if (readers_ == 0 && !is_lingering_ && !setup_.is_eager && route().linger != kForever) {
-    is_lingering_ = true;
+    is_lingering_ = is_join_time_ = true;
     port_.set_timer(*this, ChannelTimer::Rest, std::max(route().linger, kJoinTime));
   }
   if (route().upstream_idle > Millis(0)) port_.set_timer(*this, ChannelTimer::Upstream, route().upstream_idle);
@@ -352,7 +352,7 @@ void Channel::on_timer(ChannelTimer timer) {
     case ChannelTimer::Rest:
       if (readers_ != 0) return;
       if (is_lingering_) {
-        is_lingering_ = false;
+        is_lingering_ = is_join_time_ = false;
         let_go();
         rest();
       } else {
@@ -382,6 +382,13 @@ void Channel::on_reader_left() {
   }
 }
 
+void Channel::on_guest_left() {
+  const bool has_upstream = state_ == State::Connecting || state_ == State::Streaming || state_ == State::Waiting;
+  if (readers_ != 0 || !has_upstream) return;
+  if (std::exchange(is_join_time_, false)) is_lingering_ = false;
+  rest();
+}
+
 void Channel::rest() {
   // A session's response that is over has no upstream to keep, though the channel is not told to have ended yet.
   const bool is_reading = state_ == State::Streaming && (is_shared() || !arrived_end_);
@@ -401,7 +408,7 @@ void Channel::rest() {
 }
 
 void Channel::stop_resting() {
-  is_lingering_ = false;
+  is_lingering_ = is_join_time_ = false;
   port_.cancel_timer(*this, ChannelTimer::Rest);
 }
 

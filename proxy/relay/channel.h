@@ -158,6 +158,8 @@ class Channel final : private sse::ParserListener, private replay::SequencerList
   // --- Readers
   void on_reader_joined();
   void on_reader_left();
+  // Somebody who was about to join is gone: if nobody reads, the upstream is let go as after a last reader.
+  void on_guest_left();
   [[nodiscard]] std::size_t readers() const { return readers_; }
   // A reader has been sent everything below `place`.
   void on_foremost(replay::Place place);
@@ -289,6 +291,7 @@ class Channel final : private sse::ParserListener, private replay::SequencerList
   bool gap_pending_ = false;              // Told before the next event.
   bool opened_by_reader_ = false;
   bool is_lingering_ = false;  // The Rest timer is the linger, not the retain.
+  bool is_join_time_ = false;  // The linger is what an opener gets to join in.
   std::string scratch_;
   std::string id_scratch_;
 };

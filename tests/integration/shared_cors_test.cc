@@ -94,6 +94,22 @@ TEST_CASE("the one who asked for an Origin may leave, and the others of it still
   CHECK(third.field("Access-Control-Allow-Origin") == "https://b.test");
 }
 
+TEST_CASE("if the channel went while an Origin was asked about, the reader opens the next one") {
+  auto route = public_route();
+  route.linger = route.retain = Millis(1);
+  CorsStory story(route);
+  auto second = story.proxy.get_stream("/events/a", kPageB);
+  auto* question = story.proxy.origin.next();
+  story.first.close();
+  // Its question is of no more use: it opens the channel itself.
+  auto* upstream = story.proxy.origin.next();
+  CHECK(question->await_gone());
+  CHECK(upstream->request.field("Origin") == "https://b.test");
+  upstream->begin_stream(allowing("https://b.test"));
+  REQUIRE(second.await_head());
+  CHECK(second.field("Access-Control-Allow-Origin") == "https://b.test");
+}
+
 TEST_CASE("an upstream that allows every Origin is not asked again") {
   ProxyFixture proxy(public_route());
   auto first = proxy.get_stream("/events/a", kPageA);

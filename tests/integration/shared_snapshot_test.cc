@@ -90,6 +90,49 @@ TEST_CASE("only a 200 with text counts, else the JSON object says why") {
   CHECK_FALSE(error_of(broken.events().at(0)).empty());
 }
 
+TEST_CASE("if the upstream was let go while the snapshot was fetched, it is opened again") {
+  auto route = with_snapshot();
+  route.linger = Millis(1);
+  SharedStory story(route);
+  story.say("one");
+  auto client = story.proxy.resume("/events/a", "no-such-id");
+  auto* asked = story.proxy.origin.next();
+  story.first.close();
+  REQUIRE(story.upstream->await_gone());
+  asked->answer("state", 200, "Content-Type: text/plain\r\n");
+  auto* upstream = story.proxy.origin.next();
+  CHECK(upstream->request.target() == "/events/a");
+  upstream->begin_stream();
+  upstream->chunk("data: two\n\n");
+  CHECK(client.await_content("data: two\n"));
+}
+
+TEST_CASE(
+    "if the channel went while the snapshot was fetched, the reader begins again with the one that took its place") {
+  auto route = with_snapshot();
+  route.linger = route.retain = Millis(1);
+  SharedStory story(route);
+  story.say("one");
+  auto client = story.proxy.resume("/events/a", "no-such-id");
+  auto* asked = story.proxy.origin.next();
+  story.first.close();
+  REQUIRE(story.proxy.run_until([&] { return story.proxy.worker().channels().size() == 0; }));
+  auto other = story.proxy.get_stream("/events/a");
+  auto* upstream = story.proxy.origin.next();
+  // Its log is another, and has not even a head.
+  asked->answer("state", 200, "Content-Type: text/plain\r\n");
+  story.proxy.settle();
+  CHECK_FALSE(client.response().has_head);
+  upstream->begin_stream();
+  asked = story.proxy.origin.next();
+  CHECK(asked->request.target() == "/state?all=1");
+  upstream->chunk("data: two\n\n");
+  REQUIRE(other.await_content("data: two\n"));
+  asked->answer("new state", 200, "Content-Type: text/plain\r\n");
+  REQUIRE(client.await_content("data: two\n"));
+  CHECK(client.data() == std::vector<std::string>{"new state", "two"});
+}
+
 TEST_CASE("if the place left the window meanwhile, the object says so and the reader goes on from where it can") {
   auto route = with_snapshot();
   route.window.events = 2;

@@ -243,6 +243,34 @@ TEST_CASE("a subscriber that comes back within the linger finds the same upstrea
   CHECK(story.proxy.origin.requests() == 1);
 }
 
+TEST_CASE("one who leaves before the upstream has answered leaves nothing behind") {
+  auto route = public_route();
+  route.linger = Millis(1);
+  route.retain = Millis(200);
+  SharedStory story(route);
+  story.say("one");
+  story.first.close();
+  REQUIRE(story.upstream->await_gone());
+  // It would begin live, so it waits for the upstream, which says nothing.
+  auto waiting = story.proxy.get_stream("/events/a");
+  auto* upstream = story.proxy.origin.next();
+  waiting.close();
+  CHECK(upstream->await_gone());
+  CHECK(story.proxy.run_until([&] { return story.proxy.worker().channels().size() == 0; }));
+}
+
+TEST_CASE("one who leaves while its Origin is asked about passes that on at once, too") {
+  auto route = public_route();
+  route.linger = Millis(0);
+  SharedStory story(route);
+  auto second = story.proxy.get_stream("/events/a", "Origin: https://b.test\r\n");
+  auto* question = story.proxy.origin.next();
+  story.first.close();
+  REQUIRE(story.upstream->await_gone());
+  second.close();
+  CHECK(question->await_gone());
+}
+
 TEST_CASE("linger: 0 passes the last one's leaving on at once") {
   auto route = public_route();
   route.linger = Millis(0);
