@@ -12,6 +12,7 @@ import importlib
 import os
 import random
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from support import runner  # noqa: E402  The path above makes it importable.
 
 
 def main():
+    # A shell's background job has SIGINT ignored, and so would everything started from here.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--binary", default=str(HERE.parent.parent / "build" / "release" / "ssequel"))
     parser.add_argument("-k", dest="only", help="only cases whose title contains this")
