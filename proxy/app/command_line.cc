@@ -13,6 +13,7 @@
 #include "app/version.h"
 #include "base/clock.h"
 #include "base/random.h"
+#include "base/seeded_bug.h"
 #include "net/loop.h"
 
 namespace ssequel::app {
@@ -160,7 +161,7 @@ int run_command_line(const std::vector<std::string>& arguments, std::ostream& ou
     return 0;
   }
   if (command == "--version" || command == "version") {
-    out << "ssequel " << kVersion << "\n";
+    out << "ssequel " << kVersion << (kHasSeededBugs ? " (with seeded bugs, for tests only)" : "") << "\n";
     return 0;
   }
   if (command == "schema") {

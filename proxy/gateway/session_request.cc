@@ -1,5 +1,6 @@
 #include "gateway/session_request.h"
 
+#include "base/seeded_bug.h"
 #include "http/serializer.h"
 #include "relay/identity.h"
 #include "relay/stream_head.h"
@@ -234,7 +235,7 @@ ChannelHost* SessionResume::known_channel() {
   if (!host || host->channel().is_shared() || host->channel().route().name != context_.route->name) return nullptr;
   const auto& method = context_.head.method;
   if (method != "GET" && method != host->channel().setup().method) return nullptr;
-  if (!(host->binding() == binding_of(context_))) {
+  if (!(host->binding() == binding_of(context_)) && !seeded_bug("tag-without-identity")) {
     ++host->counters().mismatches[static_cast<std::size_t>(relay::Mismatch::Identity)];
     worker_.log_once("identity:" + context_.route->name, LogLevel::Warn,
                      "a known session id came with another identity, path or Origin and was answered as unknown; if a "
@@ -310,7 +311,7 @@ void SessionResume::resume_in(ChannelHost& host) {
 void SessionResume::without_channel() {
   is_over_ = true;
   const auto parsed = replay::parse_id(context_.id.value);
-  const bool is_get = context_.head.method == "GET";
+  const bool is_get = context_.head.method == "GET" || seeded_bug("post-asked-twice");
   if (is_get && parsed.origin) {
     // The service's own resumption stands behind ours.
     relay::UpstreamLastEventId id{.kind = relay::UpstreamLastEventId::Kind::Replaced, .value = *parsed.origin};

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/seeded_bug.h"
 #include "gateway/snapshot.h"
 #include "http/serializer.h"
 #include "sse/frame.h"
@@ -298,7 +299,7 @@ void Subscription::tell_lagged(const std::string& snapshot, const std::string& e
   std::string frame;
   sse::append_frame(frame, log_->id_before(cursor_), sse::event_lines(route.on_gap.event, data), std::nullopt, {},
                     route.ids.place);
-  write_own(frame);
+  if (!seeded_bug("lagged-untold")) write_own(frame);
   if (route.mode == relay::Mode::Session && !is_get_) finish(false);
 }
 
@@ -424,7 +425,15 @@ void Subscription::on_deadline(net::Deadline&) {
     return;
   }
   const auto heartbeat = group_->route().heartbeat;
-  if (heartbeat > Millis(0) && now - last_sent_ >= heartbeat) write_own(sse::kHeartbeat);
+  if (heartbeat > Millis(0) && now - last_sent_ >= heartbeat) {
+    if (seeded_bug("heartbeat-is-an-event")) write_own("data\n\n");
+    if (seeded_bug("bookmark-ahead")) {
+      std::string ahead;
+      replay::append_id(ahead, log_->form(), log_->next_number() + 1, {});
+      write_own(sse::priming_block(ahead));
+    }
+    write_own(sse::kHeartbeat);
+  }
   arm();
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "base/seeded_bug.h"
 #include "http/serializer.h"
 
 namespace ssequel::relay {
@@ -220,6 +221,7 @@ void Channel::settle() {
 }
 
 void Channel::reset_parsers() {
+  if (seeded_bug("partial-event")) static_cast<void>(feed("\n\n"));
   parser_.end();  // An unfinished block is dropped, as the standard says.
   if (ndjson_) {
     ndjson_ = std::make_unique<sse::NdjsonParser>(static_cast<sse::ParserListener&>(*this), route().event_bytes);
@@ -279,6 +281,7 @@ void Channel::wait_and_retry(Millis least) {
   enter(State::Waiting);
   const auto said = std::min<std::uint64_t>(upstream_retry_ms_.value_or(0), kMaxAskedBackoff.count());
   least = std::max(std::min(least, kMaxAskedBackoff), Millis(said));
+  if (seeded_bug("never-reconnects")) return;
   port_.set_timer(*this, ChannelTimer::Upstream, backoff_.next(random_, least));
 }
 
@@ -430,9 +433,12 @@ void Channel::shed(std::uint64_t bytes) {
   tell_evicted();
 }
 
-replay::Place Channel::keep_from() const { return is_shared() ? replay::ReplayLog::kNoPlace : foremost_; }
+replay::Place Channel::keep_from() const {
+  return is_shared() || seeded_bug("evicts-undelivered") ? replay::ReplayLog::kNoPlace : foremost_;
+}
 
 bool Channel::are_readers_behind() {
+  if (!is_shared() && seeded_bug("evicts-undelivered")) return false;
   if (!is_shared()) return log_->is_full() && log_->first() >= foremost_;
   if (readers_ == 0) return false;
   const auto behind = [this] {

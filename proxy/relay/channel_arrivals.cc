@@ -2,6 +2,7 @@
 // answers at once and there is no journal, an arrival is an entry and readable before the parser goes on: no copy, no
 // allocation.
 #include "base/assert.h"
+#include "base/seeded_bug.h"
 #include "relay/channel.h"
 #include "sse/buffer.h"
 
@@ -15,6 +16,7 @@ bool Channel::is_known(std::optional<std::string_view> origin) {
 
 void Channel::tell_gap() {
   if (!std::exchange(gap_pending_, false)) return;
+  if (seeded_bug("upstream-gap-untold")) return;
   // One that still waits for its id, nothing behind it, tells this one too.
   if (queue_.ends_with(Arrival::Kind::UpstreamGap)) return;
   arrive({.kind = Arrival::Kind::UpstreamGap, .lines = {}, .origin = std::nullopt, .sticky = parser_.last_event_id()});
@@ -122,7 +124,7 @@ void Channel::tell_evicted() {
 
 // *logged-first*: with a journal only on_committed() moves the published end.
 void Channel::publish() {
-  if (!journal_) log_->publish(log_->appended());
+  if (!journal_ || seeded_bug("emit-before-persist")) log_->publish(log_->appended());
 }
 
 bool Channel::is_held() const {

@@ -1,5 +1,6 @@
 // The channel as its parsers' listener: events become arrivals; comments and retry lines go past the log. No parser is
 // fed, ended or destroyed from here (sse/parser.h): what readers do meanwhile is settled later.
+#include "base/seeded_bug.h"
 #include "relay/channel.h"
 
 namespace ssequel::relay {
@@ -16,6 +17,7 @@ Channel::Flow Channel::on_oversized(const sse::OversizedEvent& event) {
   backoff_.reset();
   if (is_known(event.id)) return Flow::Go;
   ++counters_.dropped_oversized;
+  if (seeded_bug("dropped-untold")) return flow();
   tell_gap();
   arrive({.kind = Arrival::Kind::Dropped, .lines = {}, .origin = event.id, .sticky = event.last_event_id});
   return flow();

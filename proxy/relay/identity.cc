@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/ascii.h"
+#include "base/seeded_bug.h"
 #include "base/sha256.h"
 #include "relay/last_event_id.h"
 #include "relay/pairs.h"
@@ -104,6 +105,7 @@ std::string channel_key(const Route& route, const http::RequestHead& head, std::
   add_part(key, 'r', route.name);
   // A log whose ids read otherwise is another log: a reload that changes them begins anew.
   add_part(key, 's', log_signature(route));
+  if (seeded_bug("two-upstreams")) add_part(key, 'x', head.fields.get("User-Agent").value_or(std::string_view()));
   for (const KeyPart& part : route.key) {
     switch (part.kind) {
       case KeyPart::Kind::Host:
@@ -113,10 +115,11 @@ std::string channel_key(const Route& route, const http::RequestHead& head, std::
         add_part(key, 'p', head.path());
         break;
       case KeyPart::Kind::Query:
+        if (seeded_bug("key-without-query")) break;
         add_part(key, 'q', query_without(head.query(), route.last_event_id_query));
         break;
       case KeyPart::Kind::Identity:
-        add_part(key, 'i', identity);
+        if (!seeded_bug("key-without-identity")) add_part(key, 'i', identity);
         break;
       case KeyPart::Kind::Header: {
         // Several lines are several values: their number and order count.

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/ascii.h"
+#include "base/seeded_bug.h"
 #include "http/hop_by_hop.h"
 #include "http/serializer.h"
 
@@ -102,13 +103,15 @@ StreamHead make_stream_head(const http::ResponseHead& upstream, std::string_view
   head.origin = request_origin;
   const http::ConnectionOptions connection(upstream.fields);
   upstream.fields.for_each([&](const http::Field& field) {
-    if (http::is_hop_by_hop(field.name) || connection.names(field.name)) return;
+    const bool is_named = connection.names(field.name) && !seeded_bug("hop-field-leaks");
+    if (http::is_hop_by_hop(field.name) || is_named) return;
     if (is_cors_field(field.name)) {
       head.cors.add(field.name, field.value);
       return;
     }
     // A cookie is the opener's own, on session routes too: a replay never sets it again.
-    if (ascii::equals(field.name, "Set-Cookie") || is_one_of(field.name, kReplaced)) return;
+    const bool is_cookie = ascii::equals(field.name, "Set-Cookie") && !seeded_bug("cookie-replayed");
+    if (is_cookie || is_one_of(field.name, kReplaced)) return;
     if (is_shared && is_per_response(field.name)) return;
     head.fields.add(field.name, field.value);
   });

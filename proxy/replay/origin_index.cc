@@ -3,6 +3,8 @@
 #include <functional>
 #include <utility>
 
+#include "base/seeded_bug.h"
+
 namespace ssequel::replay {
 namespace {
 
@@ -38,6 +40,7 @@ void OriginIndex::put(std::string_view origin, Place place) {
 
 void OriginIndex::publish(std::string_view origin, Place place) {
   Slot& slot = slots_[locate(hash_of(origin))];
+  if (slot.published != kNone && seeded_bug("older-of-equal-origins")) return;
   if (slot.newest != kNone) slot.published = place;
 }
 

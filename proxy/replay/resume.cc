@@ -1,5 +1,7 @@
 #include "replay/resume.h"
 
+#include "base/seeded_bug.h"
+
 namespace ssequel::replay {
 namespace {
 
@@ -15,6 +17,9 @@ Resume suffix(Place place, bool by_origin = false) {
 
 Resume resume(const ReplayLog& log, std::optional<std::string_view> last_event_id) {
   using enum sse::SyncReason;
+  if (seeded_bug("origin-id-first") && last_event_id) {
+    if (const auto place = log.find_origin(*last_event_id)) return suffix(*place + 1, true);
+  }
   if (!last_event_id || last_event_id->size() > kMaxLastEventId) return sync(Unknown);
   const ParsedId id = parse_id(*last_event_id);
   const bool untagged = log.form().tag.empty();
@@ -27,11 +32,15 @@ Resume resume(const ReplayLog& log, std::optional<std::string_view> last_event_i
       answer.ambiguous = true;
       return answer;
     }
+    if (found.kind == Found::Kind::Entry && seeded_bug("resume-repeats-one")) return suffix(found.place);
+    if (found.kind == Found::Kind::Entry && seeded_bug("resume-skips-one")) return suffix(found.place + 2);
     if (found.kind == Found::Kind::Entry) return suffix(found.place + 1);
     if (found.kind == Found::Kind::Floor) return suffix(found.place);
+    if (found.kind == Found::Kind::Evicted && seeded_bug("evicted-untold")) return suffix(log.first());
     if (found.kind == Found::Kind::Evicted) return sync(Window);
   }
   if (const auto place = log.find_origin(*last_event_id)) return suffix(*place + 1, true);
+  if (found.kind == Found::Kind::Ahead && seeded_bug("ahead-untold")) return suffix(log.published());
   return sync(found.kind == Found::Kind::Ahead ? Ahead : Unknown);
 }
 

@@ -2,9 +2,12 @@
 
 #include <algorithm>
 
+#include "base/seeded_bug.h"
+
 namespace ssequel::replay {
 
 std::uint64_t Beginnings::begin_at_time(std::int64_t unix_micros) {
+  if (seeded_bug("restart-from-one")) return 1;
   const std::lock_guard lock(mutex_);
   const auto first = std::max(static_cast<std::uint64_t>(std::max<std::int64_t>(unix_micros, 1)), highest_ + 2);
   highest_ = first;  // Two logs that begin in one microsecond have different bases.

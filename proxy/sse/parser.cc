@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/ascii.h"
+#include "base/seeded_bug.h"
 #include "sse/buffer.h"
 
 namespace ssequel::sse {
@@ -75,6 +76,7 @@ Parser::Parser(ParserListener& listener, std::size_t max_event_bytes)
     : listener_(&listener), max_event_bytes_(max_event_bytes) {}
 
 std::size_t Parser::feed(std::string_view bytes) {
+  if (seeded_bug("split-crlf")) skip_lf_ = false;
   std::size_t at = bom_matched_ < kByteOrderMark.size() ? skip_byte_order_mark(bytes) : 0;
   LineEnds line_ends(bytes);
   while (at < bytes.size()) {
