@@ -47,6 +47,14 @@ if [ "$only" != e2e ]; then
   [ "$bad" -gt 0 ] && cat "$log"
   echo "unit and integration: $((out_of - bad)) ok, $bad failed"
   passed=$((passed + out_of - bad)) failed=$((failed + bad))
+
+  PYTHONDONTWRITEBYTECODE=1 python3 -m unittest discover -s tests/checker >"$log" 2>&1
+  result=$?
+  out_of=$(sed -nE 's/^Ran ([0-9]+) tests?.*/\1/p' "$log")
+  bad=$(grep -cE '^(FAIL|ERROR): ' "$log")
+  [ "$result" -ne 0 ] && { cat "$log"; [ "$bad" -eq 0 ] && bad=1; }
+  echo "the checker's own: $((${out_of:-0} - bad)) ok, $bad failed"
+  passed=$((passed + ${out_of:-0} - bad)) failed=$((failed + bad))
 fi
 
 if [ "$only" != ctest ]; then

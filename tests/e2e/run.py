@@ -19,6 +19,9 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
+# Groups that want a build of their own, and are run where they are named.
+ON_REQUEST = {"mutants"}
+
 from support import runner  # noqa: E402  The path above makes it importable.
 
 
@@ -40,7 +43,7 @@ def main():
     groups = sorted(path.stem for path in (HERE / "cases").glob("*.py") if path.stem != "__init__")
     for group in groups:
         importlib.import_module(f"cases.{group}")
-    wanted = arguments.groups or groups
+    wanted = arguments.groups or [group for group in groups if group not in ON_REQUEST]
     if wanted != ["harness"] and not Path(arguments.binary).exists():
         sys.exit(f"no {arguments.binary}: build it first (cmake --preset release && cmake --build --preset release)")
     for program in ("node", "curl"):
