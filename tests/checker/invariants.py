@@ -6,9 +6,10 @@ as having held. Evidence names client, attempt, ids and nonces.
 
 from bisect import bisect_right
 
+import reasons
 from history import ENTRY_REASONS, split_id
+from reasons import SLACK
 
-SLACK = 1.0  # Seconds between an event's being in the log and the first sight of it by some client.
 OVERLAP = 0.5  # Seconds that the upstream may take to learn that a connection is gone.
 END_GRACE = 0.25  # Seconds after which an end that was seen must be as durable as the entries before it.
 
@@ -103,7 +104,7 @@ def k4_contiguous(run, judge):
     """Consecutive ids differ by one, from the resume point on; a jump stands behind a sync-required that tells it."""
     for attempt in run.attempts.values():
         known = run.log_of_id(attempt.channel, attempt.last_event_id)
-        resumed = known[:2] if known else None
+        resumed = known[:2] if known and not _passed_on(run, attempt, known) else None
         for place, entry, why in steps(attempt):
             place = place or resumed
             if why is not None or place is None or entry.number is None or entry.reason == "store-gap":
@@ -111,6 +112,11 @@ def k4_contiguous(run, judge):
             judge.seen()
             if place[0] is not entry.log or entry.number != place[1] + 1:
                 judge.violation("ids jump", **attempt.where(), after=place[1], id=entry.id, nonce=entry.nonce)
+
+
+def _passed_on(run, attempt, known):
+    """True where a session's log was lost and its id carries the upstream's own: that one is asked, a new log begins."""
+    return attempt.last_event_id.count("-") == 2 and run.lost_between(attempt.channel, known[2], attempt.head_at or 0)
 
 
 def k5_reliable(run, judge):
@@ -141,7 +147,7 @@ def k6_resumable(run, judge):
             log, number, _ = known
             behind = bisect_right(log.numbers, number)
             expected = log.numbers[behind] if behind < len(log.numbers) else None
-            if first is None:
+            if first is None or _passed_on(run, attempt, known):
                 continue
             judge.seen()
             if first.reason != "store-gap" and (first.log is not log or first.number != expected):
@@ -283,7 +289,7 @@ def k10_durable(run, judge):
         judge.seen()
         told = attempt.entries[0].reason if attempt.is_told and attempt.entries else None
         if told is not None and told not in ("lagged", "upstream-lost") and not (
-                told == "window" and _has_left(run, log, number, attempt.head_at)):
+                told == "window" and reasons.has_left(run, log, number, attempt.head_at)):
             judge.violation("what was delivered before a fault is lost after it", **attempt.where(), told=told)
     ends = {}
     for attempt in run.attempts.values():
@@ -307,15 +313,6 @@ def k10_durable(run, judge):
                                 told=attempt.entries[-1].reason, id=attempt.entries[-1].id)
 
 
-def _has_left(run, log, number, at):
-    """True if a window of the channel's size may have let go of the entry with this number by then."""
-    window = run.channels[log.channel].window
-    if window is None:
-        return False
-    newest = log.newest_by(at + SLACK)
-    return newest is not None and newest - number >= window
-
-
 def k11_fence(run, judge):
     """(Incarnation, epoch) of the writer never falls along a log."""
     for dump in run.dumps:
@@ -337,7 +334,7 @@ def k12_justified_sync(run, judge):
             if not entry.borrowed:
                 continue
             judge.seen()
-            problem = _JUSTIFY.get(entry.reason, _unheard)(run, attempt, entry, place)
+            problem = reasons.of(entry.reason)(run, attempt, entry, place)
             if problem:
                 judge.violation(problem, **attempt.where(), reason=entry.reason, id=entry.id)
     for log in run.logs.values():
@@ -362,53 +359,6 @@ def k12_justified_sync(run, judge):
             last = sent
         if dropped > run.channels[log.channel].oversized:
             judge.violation("a `dropped` for nothing", channel=log.channel, dropped=dropped)
-
-
-def _unheard(run, attempt, entry, place):
-    return "a reason that nobody heard of"
-
-
-def _unknown(run, attempt, entry, place):
-    known = run.log_of_id(attempt.channel, attempt.last_event_id)
-    if known and known[2] < attempt.at and not run.lost_between(attempt.channel, known[2], attempt.head_at):
-        return "an id that the log gave is called unknown"
-    return None
-
-
-def _ahead(run, attempt, entry, place):
-    return "an id that the log gave is called ahead of it" if _unknown(run, attempt, entry, place) else None
-
-
-def _window(run, attempt, entry, place):
-    parts = split_id(attempt.last_event_id)
-    log = run.logs.get((attempt.channel, parts[0])) if parts else None
-    if log is None:
-        return "the window is said to have passed an id that was never given"
-    if not _has_left(run, log, parts[1], attempt.head_at) and not run.lost_between(attempt.channel, 0, attempt.head_at):
-        return "an id is said to have left the window, which was not full"
-    return None
-
-
-def _lagged(run, attempt, entry, place):
-    channel = run.channels[attempt.channel]
-    if channel.mode == "session" or channel.window is None:
-        return "told to lag where nothing may be evicted unread"
-    if place is not None and place[0] is entry.log and entry.number - place[1] < channel.window:
-        return "told to lag though its place was still in the window"
-    return None
-
-
-def _upstream_lost(run, attempt, entry, place):
-    connection = entry.log.feeders[-1] if entry.log.feeders else None
-    if connection is None or connection.how != "clean":
-        return None
-    # An end that was not yet in the log when the proxy was killed is not known after it: K10 looks at those seen.
-    if run.struck_between("kill", connection.opened, attempt.at):
-        return None
-    return "the upstream is called lost though it ended cleanly"
-
-
-_JUSTIFY = {"unknown": _unknown, "ahead": _ahead, "window": _window, "lagged": _lagged, "upstream-lost": _upstream_lost}
 
 
 def k13_upstream_count(run, judge):

@@ -8,6 +8,7 @@ import asyncio
 import json
 import re
 import socket
+import time
 
 from history import digest
 from sources import payload_digest
@@ -136,6 +137,8 @@ class Reader:
         self.fields = list(fields)
         self.content = content
         self.last_id = None
+        self.first_id = None
+        self.first_at = None
         self.rows = []
         self.keep = keep
         self.goal = None
@@ -147,6 +150,8 @@ class Reader:
         for row in rows:
             if row[0]:
                 self.last_id = row[0]
+                if self.first_id is None:
+                    self.first_id, self.first_at = row[0], time.monotonic()
             if row[4] is not None and row[4] == self.goal:
                 self.reached.set()
         self.rows += rows
@@ -221,6 +226,17 @@ class Reader:
             if how != "cut":
                 await asyncio.sleep(0.05)
             await asyncio.sleep(random.uniform(*rest))
+
+    async def exchange(self, random, *, attempts=12, cut=(0.05, 0.4)):
+        """A finite answer, followed over cuts to its end, or to where its upstream is told to be lost."""
+        for _ in range(attempts):
+            how, status = await self.attempt(self.last_id, seconds=random.uniform(*cut))
+            lost = bool(self.rows) and self.rows[-1][5] is not None
+            if how == "clean" or lost or status not in (200, None):
+                return
+            if self.last_id is None and how != "refused":
+                return  # Nobody would send it again by himself.
+            await asyncio.sleep(0.02)
 
     async def stay(self):
         """An honest client on a good line, until `reached` is set."""

@@ -161,14 +161,7 @@ class Scenario:
             turn += 1
             ending = self.random.choice(["clean", "clean", "broken"])
             reader = self.chat(f"ask{number}.{turn}", "POST", pace=0.01, total=40, ending=ending)
-            for _ in range(12):
-                how, status = await reader.attempt(reader.last_id, seconds=self.random.uniform(0.05, 0.4))
-                lost = bool(reader.rows) and reader.rows[-1][5] is not None
-                if how == "clean" or lost or status not in (200, None):
-                    break
-                if reader.last_id is None and how != "refused":
-                    break  # Nobody would send it again by himself.
-                await asyncio.sleep(0.02)
+            await reader.exchange(self.random)
 
     async def stall(self):
         """Reads for a while, then not, so that it falls out of the small window."""
