@@ -86,16 +86,18 @@ void review_addresses(const Options& options, const Subject& file) {
   }
 }
 
-// What the memory store of this version stands in for.
+// What this version has no store for.
 void review_store(const Options& options, const Subject& file) {
   switch (options.store.kind) {
     case StoreKind::Memory:
       break;
     case StoreKind::Disk:
-      file.refuse("store.kind", not_available("disk", "memory"));
+      if (!options.store.path.starts_with('/')) {
+        file.refuse("store.path", fmt::format("found {}, allowed: an absolute path", options.store.path));
+      }
       break;
     case StoreKind::Redis:
-      file.refuse("store.kind", not_available("redis", "memory"));
+      file.refuse("store.kind", not_available("redis", "memory or disk"));
       break;
   }
 }
@@ -141,11 +143,14 @@ void review_ids(const Route& route, const Subject& subject, const Review& review
   if (route.mode == Mode::Session || route.ids.always_tag) {
     subject.warn("ids.start", "without effect: the ids of this route have a tag, and a tagged log begins at 1");
   } else {
-    // A store that survives restarts will make this milder.
-    subject.warn("ids.start",
-                 fmt::format("ids that begin at {} are safe only while the store is never lost; with store.kind memory "
-                             "it is lost at each restart: ids that clients hold are then given again, to other events",
-                             *route.ids.start));
+    const bool is_memory = review.options.store.kind == StoreKind::Memory;
+    subject.warn(
+        "ids.start",
+        fmt::format("ids that begin at {} are safe only while the store is never lost{}: ids that clients hold "
+                    "are then given again, to other events",
+                    *route.ids.start,
+                    is_memory ? "; with store.kind memory it is lost at each restart"
+                              : " (keep store.path on a volume that outlives the pod)"));
   }
 }
 

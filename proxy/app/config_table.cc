@@ -62,7 +62,7 @@ Table<Options> make_option_table() {
       option("via", Bool(), AT(via), "true: add a Via field to what is forwarded"),
       option("store.kind",
              Words<StoreKind>{{"memory", StoreKind::Memory}, {"disk", StoreKind::Disk}, {"redis", StoreKind::Redis}},
-             AT(store.kind), "the journal behind the logs; this version has memory only"),
+             AT(store.kind), "the journal behind the logs: none, or one on disk; redis is not there yet"),
       option("store.path",
              Text("a directory", [](std::string_view text) { return !text.empty() && text.size() <= 4096; }),
              AT(store.path), "disk: the directory of the journal"),

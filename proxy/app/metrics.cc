@@ -163,7 +163,18 @@ std::string metrics_text(const CountersSnapshot& counters, const ProcessFacts& f
             static_cast<double>(counters.upstream_connections));
   out.gauge("ssequel_config_reload_success", "1 if the last reload was taken over", {},
             facts.config_reload_success ? 1 : 0);
-  out.gauge("ssequel_build_info", "Always 1", {{"version", facts.version}, {"store", facts.store}}, 1);
+  if (facts.disk) {
+    relay::Histogram<store::kCommitBounds.size()> commits{.counts = facts.disk->commits,
+                                                          .sum = facts.disk->commit_seconds};
+    out.histogram("ssequel_store_commit_seconds", "Commits of what had arrived for all channels", {}, commits,
+                  store::kCommitBounds);
+    out.counter("ssequel_store_errors_total", "Commits that failed and were tried again", {},
+                static_cast<double>(facts.disk->errors));
+    out.counter("ssequel_store_gaps_total", "Times that the store lost something, or may have", {},
+                static_cast<double>(facts.disk->gaps));
+  }
+  out.gauge("ssequel_build_info", "Always 1", {{"version", facts.version}, {"store", facts.disk ? "disk" : "memory"}},
+            1);
   return out.text();
 }
 

@@ -4,11 +4,13 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "gateway/worker.h"
 #include "relay/counters.h"
+#include "store/disk_store.h"
 
 namespace ssequel::app {
 
@@ -27,7 +29,7 @@ struct CountersSnapshot {
 struct ProcessFacts {
   bool config_reload_success = true;
   std::string version;
-  std::string store = "memory";
+  std::optional<store::DiskStatus> disk;  // nullopt: the store is memory.
 };
 // Prometheus text format.
 [[nodiscard]] std::string metrics_text(const CountersSnapshot& counters, const ProcessFacts& facts);

@@ -10,6 +10,7 @@ namespace ssequel::app {
 namespace {
 
 constexpr Millis kLook{20};
+constexpr Millis kStoreFlush{5000};  // A disk that fails at the end is tried so long.
 
 }  // namespace
 
@@ -23,7 +24,9 @@ Server::Server(FdLogger& logger, const Clock& clock, Random& random, Config conf
       deadlines_(std::make_unique<net::DeadlineQueue>(loop_)),
       admin_(std::make_unique<gateway::Admin>(loop_, *deadlines_, static_cast<gateway::AdminBackend&>(*this))),
       delay_(std::make_unique<net::Deadline>(*deadlines_, static_cast<net::Deadline::Listener&>(*this))),
-      finish_(std::make_unique<net::Deadline>(*deadlines_, static_cast<net::Deadline::Listener&>(*this))) {
+      finish_(std::make_unique<net::Deadline>(*deadlines_, static_cast<net::Deadline::Listener&>(*this))) {}
+
+void Server::make_workers() {
   const unsigned loops = config_.options.threads.value_or(net::usable_cpus());
   house_.workers.resize(loops);
   const auto settings = gateway::make_settings(config_.options);
@@ -35,6 +38,44 @@ Server::Server(FdLogger& logger, const Clock& clock, Random& random, Config conf
     house_.workers[i] = seat->worker.get();
     seats_.push_back(std::move(seat));
   }
+}
+
+Result<void> Server::open_store() {
+  const auto& options = config_.options.store;
+  if (options.kind != gateway::StoreKind::Disk) return {};
+  store::DiskOptions disk{.directory = options.path, .sync_always = options.sync_always};
+  // With the write-ahead log the files stay within twice the windows.
+  for (const auto& route : config_.options.routes) {
+    disk.wal_bytes = std::clamp<std::uint64_t>(route.window.bytes / 8, 256 * 1024, disk.wal_bytes);
+  }
+  auto opened = store::DiskStore::open(std::move(disk), logger_, house_.clock);
+  if (!opened) return tl::unexpected<Error>(opened.error());
+  store_ = std::move(*opened);
+  house_.open_store = [this](net::Loop& loop) {
+    return store_->door({.post = [&loop](std::function<void()> task) { loop.post(std::move(task)); },
+                         .defer = [&loop](std::function<void()> task) { loop.defer(std::move(task)); }});
+  };
+  return {};
+}
+
+Result<void> Server::revive_channels() {
+  if (!store_) return {};
+  const auto& settings = worker_->settings();
+  auto kept = store_->load([&settings](const replay::LogRecord& record) -> std::optional<replay::Bounds> {
+    const auto route = settings.route_of(record);
+    return route ? std::optional(route->bounds()) : std::nullopt;
+  });
+  if (!kept) return tl::unexpected<Error>(kept.error());
+  house_.beginnings.given(kept->given.highest, {});
+  for (const auto& [key, highest] : kept->given.by_key) house_.beginnings.given(highest, key);
+  house_.beginnings.forgotten_at(kept->given.forgotten_at);
+  std::uint64_t revived = 0;
+  for (auto& saved : kept->logs) {
+    if (worker_->owner_of(saved.record.key).channels().revive(std::move(saved))) ++revived;
+  }
+  store_->run();
+  logger_.info("channels were kept", {{"channels", revived}, {"path", config_.options.store.path}});
+  return {};
 }
 
 Server::~Server() {
@@ -49,10 +90,11 @@ Server::~Server() {
     seat->thread.join();
   }
   // All let go of each other's channels before the first one goes.
-  worker_->close_all();
+  if (worker_) worker_->close_all();
   for (auto& seat : seats_) seat->worker->close_all();
   for (auto& seat : seats_) seat->worker.reset();
   worker_.reset();
+  if (store_) store_->close(kStoreFlush);
   deadlines_.reset();
 }
 
@@ -85,6 +127,8 @@ void Server::gather(std::function<T(gateway::Worker&)> ask, std::function<void(s
 
 Result<void> Server::open() {
   for (const auto& warning : config_.warnings) logger_.warn("configuration", {{"warning", warning}});
+  if (auto opened = open_store(); !opened) return opened;
+  make_workers();
   // With SO_REUSEPORT a second process could listen on our port unnoticed: the first loop asks for it alone first.
   if (!seats_.empty()) {
     gateway::House trial{.logger = house_.logger, .clock = house_.clock, .random = house_.random};
@@ -96,6 +140,7 @@ Result<void> Server::open() {
     if (auto opened = seat->worker->listen(true, worker_->ports()); !opened) return opened;
   }
   if (auto opened = admin_->listen(config_.options.admin); !opened) return opened;
+  if (auto revived = revive_channels(); !revived) return revived;
   for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
     signals_.push_back(net::SignalWatch::start(loop_, signal, [this](int number) { on_signal(number); }));
   }
@@ -148,12 +193,13 @@ void Server::stop(int code) {
 // -------------------------------------------------------------------------------------------------------- admin
 
 void Server::metrics(std::function<void(std::string)> done) {
-  gather<CountersSnapshot>(
-      [](gateway::Worker& worker) { return take_snapshot(worker); },
-      [this, done](std::vector<CountersSnapshot> all) {
-        for (std::size_t i = 1; i < all.size(); ++i) all.front().add(all[i]);
-        done(metrics_text(all.front(), {.config_reload_success = reload_ok_, .version = kVersion}));
-      });
+  gather<CountersSnapshot>([](gateway::Worker& worker) { return take_snapshot(worker); },
+                           [this, done](std::vector<CountersSnapshot> all) {
+                             for (std::size_t i = 1; i < all.size(); ++i) all.front().add(all[i]);
+                             ProcessFacts facts{.config_reload_success = reload_ok_, .version = kVersion};
+                             if (store_) facts.disk = store_->status();
+                             done(metrics_text(all.front(), facts));
+                           });
 }
 
 void Server::channels(std::function<void(std::string)> done) {
@@ -170,6 +216,11 @@ gateway::Readiness Server::readiness() {
   gateway::Readiness ready;
   ready.is_ready = is_listening_ && !is_draining_;
   ready.why = is_draining_ ? "draining" : is_listening_ ? "ready" : "starting";
+  if (store_) {
+    const auto status = store_->status();
+    ready.is_store_ready = status.is_well;
+    ready.store = status.is_well ? "disk" : "disk: " + status.why;
+  }
   return ready;
 }
 

@@ -20,6 +20,7 @@
 #include "gateway/admin.h"
 #include "gateway/worker.h"
 #include "net/signals.h"
+#include "store/disk_store.h"
 
 namespace ssequel::app {
 
@@ -51,6 +52,10 @@ class Server final : private gateway::AdminBackend, private net::Deadline::Liste
   // Runs `ask` on every loop, then `done` on the first one with the answers.
   template <class T>
   void gather(std::function<T(gateway::Worker&)> ask, std::function<void(std::vector<T>)> done);
+  // Opens what keeps the logs, makes the loops' workers, and hands them what was kept.
+  [[nodiscard]] Result<void> open_store();
+  void make_workers();
+  [[nodiscard]] Result<void> revive_channels();
   void for_each_worker(const std::function<void(gateway::Worker&)>& act);
 
   // Another loop, with its thread.
@@ -66,6 +71,7 @@ class Server final : private gateway::AdminBackend, private net::Deadline::Liste
   const Environment env_;
   net::Loop loop_;
   gateway::House house_;
+  std::unique_ptr<store::DiskStore> store_;  // Null: memory.
   std::unique_ptr<net::DeadlineQueue> deadlines_;
   std::unique_ptr<gateway::Worker> worker_;   // Of the first loop.
   std::vector<std::unique_ptr<Seat>> seats_;  // The others.

@@ -71,6 +71,12 @@ void ChannelHost::on_remote_left(RemoteReaders& readers, const std::shared_ptr<r
 void ChannelHost::wake(relay::Channel&) {
   for (auto& [home, readers] : remote_) readers->wake();
   readers_.sweep();
+  if (!is_open_due_ || !channel_.is_begun()) return;
+  is_open_due_ = false;
+  // In a turn of its own: the channel is at work.
+  worker_.loop().defer([this, alive = alive_] {
+    if (*alive && !is_closed_ && channel_.state() == relay::Channel::State::Streaming) tell_open();
+  });
 }
 
 void ChannelHost::broadcast(relay::Channel&, std::string_view line) { readers_.broadcast(line); }
@@ -122,6 +128,11 @@ void ChannelHost::tell_open() {
   for (auto* waiter : std::exchange(waiters_, {})) waiter->on_channel_open();
 }
 
+void ChannelHost::tell_open_when_begun() {
+  is_open_due_ = !channel_.is_begun();
+  if (!is_open_due_) tell_open();
+}
+
 void ChannelHost::tell_trouble(relay::TroubleReason reason, int status, Millis retry_after) {
   for (auto* waiter : std::exchange(waiters_, {})) waiter->on_channel_trouble(reason, status, retry_after);
 }
@@ -134,6 +145,7 @@ void ChannelHost::tell_closed() {
 
 void ChannelHost::connect(relay::Channel&) {
   drop_upstream();
+  is_open_due_ = false;
   const auto& route = channel_.route();
   const auto& setup = channel_.setup();
   // An eager channel has no subscriber whose fields could go along.
@@ -214,7 +226,7 @@ void ChannelHost::on_upstream_head(http::ResponseHead& head) {
     cors_.clear();  // Part of the head, which is renewed.
     asks_after_final_ = false;
     channel_.on_upstream_open(relay::make_stream_head(head, request_origin_, true), *coding);
-    tell_open();
+    tell_open_when_begun();
     return;
   }
   answer_without_stream(head);

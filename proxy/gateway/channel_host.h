@@ -161,6 +161,8 @@ class ChannelHost final : public Retirable,
   std::shared_ptr<ChannelFeed> make_feed();
   void drop_upstream();
   void tell_open();
+  // At once, or when what a newcomer begins behind is committed.
+  void tell_open_when_begun();
   void tell_trouble(relay::TroubleReason reason, int status, Millis retry_after);
   void tell_closed();
   // Those behind the asker, who waits no more.
@@ -183,6 +185,7 @@ class ChannelHost final : public Retirable,
   ReaderGroup readers_;
   std::map<Worker*, std::shared_ptr<RemoteReaders>> remote_;
   bool is_closed_ = false;
+  bool is_open_due_ = false;  // Waiters are to be told that the standing stream is open.
   std::vector<ChannelWaiter*> waiters_;
   std::map<std::string, std::shared_ptr<const http::Fields>> cors_;
   std::map<std::string, std::vector<CorsWaiter*>> cors_waiters_;  // The first one asks.

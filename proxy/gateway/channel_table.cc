@@ -5,6 +5,8 @@
 
 #include "base/base62.h"
 #include "gateway/worker.h"
+#include "relay/identity.h"
+#include "relay/stream_head.h"
 
 namespace ssequel::gateway {
 namespace {
@@ -22,12 +24,31 @@ ChannelHost* ChannelTable::find(std::string_view key) {
   return at == channels_.end() ? nullptr : at->second.get();
 }
 
-ChannelHost* ChannelTable::add(relay::Channel::Setup setup) {
+ChannelHost* ChannelTable::add(relay::Channel::Setup setup, SessionBinding binding, bool is_kept) {
   if (!expiry_.is_set()) expiry_.set(kExpiry);
+  if (auto* store = worker_.store(); store && !is_kept) {
+    const auto& route = *setup.route;
+    replay::LogRecord record{.key = setup.key,
+                             .route = route.name,
+                             .signature = relay::log_signature(route),
+                             .form = setup.id_form,
+                             .first_number = setup.first_number,
+                             .has_start = route.ids.start.has_value() && setup.id_form.tag.empty(),
+                             .is_session = route.mode == relay::Mode::Session,
+                             .method = setup.method,
+                             .target = setup.target,
+                             .host = setup.host,
+                             .identity = binding.identity,
+                             .path = binding.path,
+                             .origin = binding.origin};
+    setup.log = std::make_shared<replay::ReplayLog>(setup.id_form, setup.first_number, route.bounds());
+    setup.journal = store->open(record, setup.log);
+  }
   auto key = setup.key;
   auto& counters = worker_.route_counters(setup.route->name);
   auto host = std::make_unique<ChannelHost>(worker_, std::move(setup), counters);
   auto* opened = host.get();
+  opened->binding() = std::move(binding);
   channels_.emplace(std::move(key), std::move(host));
   worker_.house().channels.fetch_add(1, std::memory_order_relaxed);
   return opened;
@@ -54,7 +75,7 @@ ChannelHost* ChannelTable::open_shared(std::shared_ptr<const relay::Route> route
   setup.target = std::move(target);
   setup.host = std::move(host);
   setup.is_eager = is_eager;
-  return add(std::move(setup));
+  return add(std::move(setup), {});
 }
 
 ChannelHost* ChannelTable::open_session(std::shared_ptr<const relay::Route> route, std::string method,
@@ -73,12 +94,43 @@ ChannelHost* ChannelTable::open_session(std::shared_ptr<const relay::Route> rout
   setup.method = std::move(method);
   setup.target = std::move(target);
   setup.host = std::move(host);
-  auto* opened = add(std::move(setup));
-  opened->binding() = std::move(binding);
-  return opened;
+  return add(std::move(setup), std::move(binding));
+}
+
+bool ChannelTable::revive(replay::SavedLog&& saved) {
+  const auto& house = worker_.house();
+  if (house.channels.load(std::memory_order_relaxed) >= worker_.settings().options.limits.channels) return false;
+  const auto route = worker_.settings().route_of(saved.record);
+  auto head = relay::parse_stream_head(saved.head);
+  if (!route || !head || find(saved.record.key)) return false;
+  relay::Channel::Setup setup;
+  setup.is_eager = std::find(route->eager.begin(), route->eager.end(), saved.record.target) != route->eager.end();
+  setup.route = route;
+  setup.id_form = saved.record.form;
+  setup.first_number = saved.record.first_number;
+  setup.key = saved.record.key;
+  setup.target = saved.record.target;
+  setup.host = saved.record.host;
+  setup.method = saved.record.method;
+  setup.log = saved.log;
+  setup.journal = worker_.store()->adopt(saved);
+  setup.kept = {.head = std::make_shared<const relay::StreamHead>(std::move(*head)),
+                .last_id = saved.last_id,
+                .retry_ms = saved.retry_ms,
+                .has_lost = saved.has_lost};
+  auto* host = add(std::move(setup),
+                   {.identity = saved.record.identity, .path = saved.record.path, .origin = saved.record.origin}, true);
+  host->channel().revive();
+  account(*host);
+  return true;
 }
 
 void ChannelTable::retire(ChannelHost& host) {
+  host.channel().forget();
+  release(host);
+}
+
+void ChannelTable::release(ChannelHost& host) {
   const auto at = channels_.find(host.channel().setup().key);
   if (at == channels_.end() || at->second.get() != &host) return;
   auto owned = std::move(at->second);
@@ -176,7 +228,7 @@ void ChannelTable::on_deadline(net::Deadline&) {
 }
 
 void ChannelTable::close_all() {
-  for_each([this](ChannelHost& host) { retire(host); });
+  for_each([this](ChannelHost& host) { release(host); });
 }
 
 }  // namespace ssequel::gateway

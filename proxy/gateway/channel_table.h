@@ -28,10 +28,12 @@ class ChannelTable final : private net::Deadline::Listener {
                                          std::string host, bool has_identity, bool is_eager);
   [[nodiscard]] ChannelHost* open_session(std::shared_ptr<const relay::Route> route, std::string method,
                                           std::string target, std::string host, SessionBinding binding);
+  // Goes on with what a store kept. False, and nothing has changed: the route is another by now, or there is no room.
+  [[nodiscard]] bool revive(replay::SavedLog&& saved);
   // Closes the channel without subscribers that was watched least recently of those with an upstream connection. False
   // if there is none.
   [[nodiscard]] bool free_connection();
-  // Takes it out of the table and destroys it later.
+  // The channel is over for good: takes it out of the table, and destroys it later.
   void retire(ChannelHost& host);
   // The log of a channel grew: over store_bytes, the oldest entries go, of unwatched channels first.
   void account(ChannelHost& host);
@@ -44,7 +46,7 @@ class ChannelTable final : private net::Deadline::Listener {
     for (auto& [key, host] : channels_) all.push_back(host.get());
     for (auto* host : all) use(*host);
   }
-  void close_all();
+  void close_all();  // The process ends: a store keeps what there is.
   // Closes the channel without subscribers that was watched least recently. False: there is none.
   bool close_unwatched();
 
@@ -52,7 +54,9 @@ class ChannelTable final : private net::Deadline::Listener {
   [[nodiscard]] bool make_room();
   // Nobody reads it, nobody waits for it, and it is not kept for ever.
   [[nodiscard]] static bool may_go(ChannelHost& host);
-  ChannelHost* add(relay::Channel::Setup setup);
+  // is_kept: its log and journal are there.
+  ChannelHost* add(relay::Channel::Setup setup, SessionBinding binding, bool is_kept = false);
+  void release(ChannelHost& host);
   void shed();
   void on_deadline(net::Deadline& deadline) override;
 

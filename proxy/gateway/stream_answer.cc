@@ -134,11 +134,14 @@ void begin_stream(Worker& worker, ClientSession& client, ChannelHost& host, Acce
                              .via = worker.settings().options.via});
   std::string prologue;
   if (const auto retry = channel.retry_ms(); retry != 0) prologue += sse::retry_line(retry);
+  // With a store behind it, a new log's base is told only when the store knows the log.
+  std::string unsaved;
+  auto& blocks = log.is_saved() ? prologue : unsaved;
   if (beginning.sync) {
-    prologue += sync_frame(route, log, beginning.place, *beginning.sync, *answer.last_event_id, beginning.snapshot,
-                           beginning.snapshot_error);
+    blocks += sync_frame(route, log, beginning.place, *beginning.sync, *answer.last_event_id, beginning.snapshot,
+                         beginning.snapshot_error);
   } else if (beginning.prime) {
-    prologue += sse::priming_block(log.id_before(beginning.place));
+    blocks += sse::priming_block(log.id_before(beginning.place));
   }
   Subscription::Start start;
   start.place = beginning.place;
@@ -151,6 +154,7 @@ void begin_stream(Worker& worker, ClientSession& client, ChannelHost& host, Acce
   start.then_final = answer.then_final;
   start.requested = answer.last_event_id->value;
   start.has_requested = answer.last_event_id->is_present;
+  start.unsaved = std::move(unsaved);
   start.credential = std::move(answer.credential);
   host.admit_reader(start.credential);
   if (answer.home && answer.home != &worker && channel.is_shared()) {

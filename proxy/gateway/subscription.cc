@@ -32,6 +32,7 @@ Subscription::Subscription(Worker& worker, ClientSession& client, ReaderGroup& g
       start_(start.place),
       ends_seen_(static_cast<std::uint32_t>(start.ends_seen)),
       requested_(std::move(start.requested)),
+      unsaved_(start.unsaved.empty() ? nullptr : std::make_unique<std::string>(std::move(start.unsaved))),
       has_requested_(start.has_requested),
       keep_alive_(start.keep_alive),
       is_chunked_(!client.is_http10()),
@@ -103,6 +104,10 @@ bool Subscription::is_stuck() {
 
 void Subscription::serve() {
   if (is_over_ || !group_ || side_) return;
+  if (unsaved_) {
+    if (!log_->is_saved()) return;
+    write_own(*std::exchange(unsaved_, nullptr));
+  }
   const replay::Place before = cursor_;
   for (std::size_t turn = 0; turn < 4; ++turn) {
     if (client_.is_blocked()) {

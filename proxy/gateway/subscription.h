@@ -34,6 +34,7 @@ class Subscription final : public Exchange, private net::Deadline::Listener, pri
     bool then_final = false;          // Behind the log's end: our own end.
     std::string requested;            // The Last-Event-ID, for sync-required data.
     bool has_requested = false;
+    std::string unsaved;  // Blocks with ids that must not be told before the log itself is with its store.
     std::shared_ptr<relay::Credential> credential;  // Shared: the channel's to look into, not ours.
     // Shared: whose fields a snapshot is asked for with; the same as credential on the channel's loop, else a copy.
     std::shared_ptr<const relay::Credential> snapshot_source;
@@ -103,6 +104,7 @@ class Subscription final : public Exchange, private net::Deadline::Listener, pri
   std::size_t unacknowledged_ = 0;
   Millis ends_at_{Millis::max()};  // max_age
   std::string requested_;
+  std::unique_ptr<std::string> unsaved_;  // Nothing comes before it.
   bool has_requested_;
   bool keep_alive_;
   bool is_chunked_;

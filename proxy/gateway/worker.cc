@@ -73,6 +73,15 @@ bool looks_like_event_source(const http::RequestHead& head) {
          ascii::equals(*cache, "no-cache");
 }
 
+std::shared_ptr<const relay::Route> Settings::route_of(const replay::LogRecord& record) const {
+  for (const auto& route : routes) {
+    if (route->name != record.route) continue;
+    const bool is_same = (route->mode == relay::Mode::Session) == record.is_session;
+    return is_same && relay::log_signature(*route) == record.signature ? route : nullptr;
+  }
+  return nullptr;
+}
+
 std::shared_ptr<const Settings> make_settings(Options options) {
   auto settings = std::make_shared<Settings>();
   for (const auto& route : options.routes) settings->routes.push_back(std::make_shared<const relay::Route>(route));
@@ -87,6 +96,7 @@ Worker::Worker(House& house, net::Loop& loop, std::shared_ptr<const Settings> se
     : house_(house),
       loop_(loop),
       deadlines_(loop),
+      store_(house.open_store ? house.open_store(loop) : nullptr),
       graveyard_(loop),
       settings_(std::move(settings)),
       pool_(loop, deadlines_, pool_options(*settings_), house.upstream_connections),

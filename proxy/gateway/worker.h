@@ -27,6 +27,7 @@
 #include "net/loop.h"
 #include "relay/counters.h"
 #include "relay/last_event_id.h"
+#include "replay/journal.h"
 #include "replay/sequencer.h"
 
 namespace ssequel::gateway {
@@ -36,6 +37,8 @@ struct House {
   Logger& logger;
   const Clock& clock;
   Random& random;
+  // What is behind the logs of a loop; empty, or null from it: nothing.
+  std::function<std::unique_ptr<replay::Store>(net::Loop&)> open_store{};
   replay::Beginnings beginnings{};
   // All loops, in order; set before any of them runs. A channel belongs to the loop that its key's hash names.
   std::vector<class Worker*> workers{};
@@ -49,6 +52,9 @@ struct Settings {
   Options options;
   std::vector<std::shared_ptr<const relay::Route>> routes;
   std::uint64_t store_bytes = 256ull * 1024 * 1024;  // limits.store_bytes, made out.
+
+  // The route that can go on with a kept log; null if it is gone, or is another by now.
+  [[nodiscard]] std::shared_ptr<const relay::Route> route_of(const replay::LogRecord& record) const;
 };
 [[nodiscard]] std::shared_ptr<const Settings> make_settings(Options options);
 
@@ -120,6 +126,7 @@ class Worker final : private ClientHandler, private net::ListenerClient {
   [[nodiscard]] const Settings& settings() const { return *settings_; }
   [[nodiscard]] const std::shared_ptr<const Settings>& shared_settings() const { return settings_; }
   [[nodiscard]] ChannelTable& channels() { return channels_; }
+  [[nodiscard]] replay::Store* store() { return store_.get(); }  // Null: logs live in memory only.
   [[nodiscard]] Authorizer& authorizer() { return authorizer_; }
   [[nodiscard]] WorkerCounters& counters() { return counters_; }
   [[nodiscard]] relay::RouteCounters& route_counters(const std::string& route);
@@ -160,6 +167,7 @@ class Worker final : private ClientHandler, private net::ListenerClient {
   House& house_;
   net::Loop& loop_;
   net::DeadlineQueue deadlines_;
+  std::unique_ptr<replay::Store> store_;
   Graveyard graveyard_;
   std::shared_ptr<const Settings> settings_;
   WorkerCounters counters_;

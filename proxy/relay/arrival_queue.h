@@ -20,8 +20,9 @@ namespace ssequel::relay {
 struct Arrival {
   enum class Kind {
     Event,
-    Dropped,     // An event over the limit: its place is taken by a sync-required.
-    UpstreamGap  // Events may be missing here: a sync-required of its own.
+    Dropped,      // An event over the limit: its place is taken by a sync-required.
+    UpstreamGap,  // Events may be missing here: a sync-required of its own.
+    StoreGap      // Entries were lost here, or may have been: another.
   } kind = Kind::Event;
   std::string_view lines;                  // Event: as sse::Event has them.
   std::optional<std::string_view> origin;  // Its own origin id.

@@ -16,10 +16,6 @@ constexpr Millis kJoinTime = 10s;
 // What an upstream asks us to wait is heeded up to here.
 constexpr Millis kMaxAskedBackoff = 1h;
 
-replay::Bounds bounds_of(const Route& route) {
-  return {.events = route.window_events(), .bytes = route.window.bytes, .age = route.window.age};
-}
-
 }  // namespace
 
 Channel::Channel(Setup setup, ChannelPort& port, Random& random, const Clock& clock, RouteCounters& counters)
@@ -30,7 +26,8 @@ Channel::Channel(Setup setup, ChannelPort& port, Random& random, const Clock& cl
       random_(random),
       clock_(clock),
       counters_(counters),
-      log_(std::make_shared<replay::ReplayLog>(setup_.id_form, setup_.first_number, bounds_of(route()))),
+      log_(setup_.log ? setup_.log
+                      : std::make_shared<replay::ReplayLog>(setup_.id_form, setup_.first_number, route().bounds())),
       parser_(*this, route().event_bytes),
       backoff_(route().reconnect_min, route().reconnect_max),
       last_watched_(clock.now()) {
@@ -38,8 +35,36 @@ Channel::Channel(Setup setup, ChannelPort& port, Random& random, const Clock& cl
     ndjson_ = std::make_unique<sse::NdjsonParser>(static_cast<sse::ParserListener&>(*this), route().event_bytes);
   }
   sequencer_->set_listener(*this);
-  if (journal_) journal_->set_listener(*this);
+  if (journal_) {
+    journal_->set_listener(*this);
+    evicted_ = log_->first();
+    committed_position_ = log_->appended_position();
+  } else {
+    log_->set_saved();
+  }
+  if (setup_.kept) {
+    head_ = setup_.kept->head;
+    parser_.set_last_event_id(setup_.kept->last_id);
+    upstream_retry_ms_ = setup_.kept->retry_ms;
+    store_gap_pending_ = setup_.kept->has_lost;
+  }
   ++counters_.channels;
+}
+
+void Channel::revive() {
+  if (is_shared()) {
+    tell_store_gap();
+    publish();
+  } else if (log_->last_end()) {
+    enter(State::Ended);
+  } else {
+    // It broke off when the process did.
+    tell_store_gap();
+    enter(State::Streaming);
+    arrived_end_ = false;
+    conclude();
+  }
+  if (readers_ == 0) rest();
 }
 
 Channel::~Channel() {
@@ -359,7 +384,6 @@ void Channel::on_timer(ChannelTimer timer) {
         let_go();
         rest();
       } else {
-        forget();
         port_.retire(*this);
       }
       return;

@@ -96,6 +96,15 @@ class Channel final : private sse::ParserListener, private replay::SequencerList
     bool is_eager = false;
     std::unique_ptr<replay::Sequencer> sequencer;  // Null: each number one more than the last.
     std::unique_ptr<replay::Journal> journal;      // Null: what is appended is published at once.
+    std::shared_ptr<replay::ReplayLog> log;        // The journal's; null: one is made.
+    // What a store kept of the channel besides its log.
+    struct Kept {
+      std::shared_ptr<const StreamHead> head;
+      std::string last_id;
+      std::optional<std::uint64_t> retry_ms;
+      bool has_lost = false;  // Behind the log's newest entry.
+    };
+    std::optional<Kept> kept;
   };
   // Bytes appended and not yet committed: when this is reached, parsing pauses and the upstream is read no more until
   // the journal has committed some. At least one event is always on its way.
@@ -109,7 +118,7 @@ class Channel final : private sse::ParserListener, private replay::SequencerList
 
   [[nodiscard]] const Route& route() const { return *setup_.route; }
   [[nodiscard]] const std::shared_ptr<const Route>& shared_route() const { return setup_.route; }
-  // Without sequencer and journal, which the channel has taken.
+  // Without sequencer, journal and log, which the channel has taken.
   [[nodiscard]] const Setup& setup() const { return setup_; }
   [[nodiscard]] bool is_shared() const { return route().mode == Mode::Shared; }
   [[nodiscard]] State state() const { return state_; }
@@ -122,6 +131,9 @@ class Channel final : private sse::ParserListener, private replay::SequencerList
   // Empty if there is none, or none that can stand in a field (RFC 9110 §5.5) of at most kMaxUpstreamId bytes.
   [[nodiscard]] std::string_view last_origin_id() const;
   static constexpr std::size_t kMaxUpstreamId = 4 * 1024;
+
+  // Once, of a channel that a store kept: it has no upstream, and rests.
+  void revive();
 
   // --- Upstream
   void connect();  // A subscriber's coming opens the upstream: from any state without one.
@@ -201,6 +213,7 @@ class Channel final : private sse::ParserListener, private replay::SequencerList
   void on_stalled(const Error& why) override;
   void on_recovered() override;
   void tell_gap();
+  void tell_store_gap();
   // Into the log if its id is there, else into the queue.
   void arrive(const Arrival& arrival);
   [[nodiscard]] Flow flow();  // Behind an event.
@@ -289,6 +302,7 @@ class Channel final : private sse::ParserListener, private replay::SequencerList
   bool is_rest_due_ = false;              // The last reader left while is_taking_in_.
   bool is_let_go_due_ = false;            // let_go() came while is_taking_in_.
   bool gap_pending_ = false;              // Told before the next event.
+  bool store_gap_pending_ = false;        // Told before the next entry.
   bool opened_by_reader_ = false;
   bool is_lingering_ = false;  // The Rest timer is the linger, not the retain.
   bool is_join_time_ = false;  // The linger is what an opener gets to join in.

@@ -14,7 +14,13 @@ bool Channel::is_known(std::optional<std::string_view> origin) {
   return true;
 }
 
+void Channel::tell_store_gap() {
+  if (!std::exchange(store_gap_pending_, false)) return;
+  arrive({.kind = Arrival::Kind::StoreGap, .lines = {}, .origin = std::nullopt, .sticky = parser_.last_event_id()});
+}
+
 void Channel::tell_gap() {
+  tell_store_gap();
   if (!std::exchange(gap_pending_, false)) return;
   if (seeded_bug("upstream-gap-untold")) return;
   // One that still waits for its id, nothing behind it, tells this one too.
@@ -79,6 +85,10 @@ void Channel::append(const Arrival& arrival, std::uint64_t number) {
       ++counters_.gaps_sequence;
       append_sync(sse::SyncReason::UpstreamGap, arrival, number);
       return;
+    case Arrival::Kind::StoreGap:
+      ++counters_.gaps_sequence;
+      append_sync(sse::SyncReason::StoreGap, arrival, number);
+      return;
   }
 }
 
@@ -99,7 +109,8 @@ void Channel::append(std::string_view lines, std::optional<std::string_view> ori
   const Millis now = clock_.now();
   const auto place = log_->append(scratch_, number, origin, now);
   ++counters_.events_emitted;
-  if (journal_) journal_->append({.place = place, .number = number, .origin = origin, .frame = scratch_});
+  if (journal_)
+    journal_->append({.place = place, .number = number, .origin = origin, .last_id = sticky, .frame = scratch_});
   publish();
   evict(now);
   sse::clear(scratch_);
@@ -133,7 +144,12 @@ bool Channel::is_held() const {
 
 void Channel::on_committed(replay::Place end) {
   SSEQUEL_ASSERT(!is_taking_in_, "commits come in a turn of their own");
-  if (end <= log_->published()) return;
+  const bool is_news = !log_->is_saved();
+  log_->set_saved();
+  if (end <= log_->published()) {
+    if (is_news) port_.wake(*this);
+    return;
+  }
   log_->publish(end);
   committed_position_ = log_->position(end);
   evict(clock_.now());

@@ -39,6 +39,7 @@ void Channel::on_comment(std::string_view text) {
 
 void Channel::on_retry(std::uint64_t reconnection_time_ms) {
   upstream_retry_ms_ = reconnection_time_ms;
+  if (journal_) journal_->set_retry(reconnection_time_ms);
   if (is_shared() || route().retry == Millis(0)) return;
   publish();
   port_.wake(*this);

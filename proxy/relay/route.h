@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "replay/replay_log.h"
 #include "sse/frame.h"
 
 namespace ssequel::relay {
@@ -149,6 +150,9 @@ struct Route {
 
   // window.events, or its default: 1000 on shared routes, 0 (any number) on session routes.
   [[nodiscard]] std::uint64_t window_events() const { return window.events.value_or(mode == Mode::Session ? 0 : 1000); }
+  [[nodiscard]] replay::Bounds bounds() const {
+    return {.events = window_events(), .bytes = window.bytes, .age = window.age};
+  }
   [[nodiscard]] bool key_has_identity() const {
     for (const auto& part : key) {
       if (part.kind == KeyPart::Kind::Identity) return true;

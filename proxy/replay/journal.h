@@ -3,9 +3,13 @@
 // once.
 //
 // The journal knows frames without chunk framing; it is never read while the log lives, only when a log is loaded.
+//
+//     Store (one a loop)  ──open(record)──►  Journal (one a log)  ──on_committed(end)──►  JournalListener (the channel)
+//                         ──adopt(saved)──►
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,13 +24,15 @@ struct JournalEntry {
   Place place = 0;
   std::uint64_t number = 0;
   std::optional<std::string_view> origin;
+  std::string_view last_id;  // The upstream's last event ID string with this entry: what it is asked to go on from.
   std::string_view frame;
 };
 
 class JournalListener {
  public:
   virtual ~JournalListener() = default;
-  // Everything below `end` is held at the promised level. `end` never falls.
+  // The log itself and everything below `end` are held at the promised level. `end` never falls; the first time it may
+  // be 0.
   virtual void on_committed(Place end) = 0;
   // The store is away (or full) or back: intake stops or goes on; nothing is lost meanwhile.
   virtual void on_stalled(const Error& why) = 0;
@@ -44,6 +50,8 @@ class Journal {
   // Views are valid for the call only. Taken while it is stalled, too: the channel stops soon, not at once.
   virtual void append(const JournalEntry& entry) = 0;
   virtual void set_head(std::string_view serialized_head) = 0;
+  // The reconnection time that the upstream asked for.
+  virtual void set_retry(std::uint64_t milliseconds) = 0;
   // The upstream's response ended behind the last appended entry. Readers learn of it as soon as everything before it
   // is committed.
   virtual void set_end(const End& end) = 0;
@@ -51,6 +59,45 @@ class Journal {
   virtual void evicted(Place first) = 0;
   // The channel is closed for good: its entries may go.
   virtual void forget() = 0;
+};
+
+// Who a log is: with its entries, all that is needed to go on with it after a restart.
+struct LogRecord {
+  std::string key;        // Of its channel.
+  std::string route;      // The route's name.
+  std::string signature;  // A route that has another one by now can do nothing with the log.
+  IdForm form;
+  std::uint64_t first_number = 1;
+  bool has_start = false;  // Its numbers begin where the configuration says: they must outlive the log.
+  bool is_session = false;
+  std::string method, target, host;  // Of the upstream request.
+  // Session: what its tag is bound to. identity is a digest, never a credential.
+  std::string identity, path, origin;
+  friend bool operator==(const LogRecord&, const LogRecord&) = default;
+};
+
+// A log as a store found it at start.
+struct SavedLog {
+  LogRecord record;
+  std::shared_ptr<ReplayLog> log;  // Whole, published, with its ends.
+  std::string head;                // As set_head() had it; empty if there was none.
+  std::string last_id;             // Of its newest entry.
+  std::optional<std::uint64_t> retry_ms;
+  // Entries may have been lost behind the newest one. Numbers go on above anything that could have been given, and the
+  // first entry has to tell it.
+  bool has_lost = false;
+  std::uint64_t handle = 0;  // For Store::adopt().
+};
+
+// One loop's way to its logs' journals; that loop's thread only. Outlives them.
+class Store {
+ public:
+  virtual ~Store() = default;
+  // The log is new and empty; the store may read it as long as the journal lives.
+  [[nodiscard]] virtual std::unique_ptr<Journal> open(const LogRecord& record,
+                                                      std::shared_ptr<const ReplayLog> log) = 0;
+  // Goes on with a log that was found at start. Once for each.
+  [[nodiscard]] virtual std::unique_ptr<Journal> adopt(const SavedLog& saved) = 0;
 };
 
 }  // namespace ssequel::replay

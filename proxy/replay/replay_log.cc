@@ -50,6 +50,22 @@ ReplayLog::ReplayLog(IdForm form, std::uint64_t first_number, const Bounds& boun
       floor_(spell(form_, first_number - 1)),
       floor_number_(first_number - 1) {}
 
+ReplayLog::ReplayLog(IdForm form, std::uint64_t first_number, const Bounds& bounds, Past past)
+    : ReplayLog(std::move(form), first_number, bounds) {
+  if (past.first == 0) return;
+  SSEQUEL_ASSERT(past.floor_number >= base_number_, "a floor is an entry's, or the base");
+  appended_ = past.first;
+  published_ = past.first;
+  first_ = past.first;
+  floor_ = std::move(past.floor_id);
+  floor_number_ = past.floor_number;
+  next_number_ = past.floor_number + 1;
+}
+
+void ReplayLog::skip_to(std::uint64_t number) {
+  if (number > next_number()) next_number_.store(number, std::memory_order_relaxed);
+}
+
 void ReplayLog::add_segment(std::uint64_t number, std::size_t frame_size, Millis now) {
   std::size_t capacity = kFirstSegment;
   if (!segments_.empty()) capacity = std::min(max_segment_, std::bit_ceil(segments_.back()->size() + 1) * 2);
@@ -297,6 +313,13 @@ std::optional<std::string> ReplayLog::newest_id() const {
   const Place end = published();
   if (first() >= end) return std::nullopt;
   return id_at(end - 1);
+}
+
+std::optional<std::string> ReplayLog::origin_of(Place place) const {
+  const std::lock_guard lock(mutex_);
+  if (place < first() || place >= published()) return std::nullopt;
+  const auto origin = (*segment_of(place))->origin_of(place);
+  return origin ? std::optional<std::string>(*origin) : std::nullopt;
 }
 
 std::optional<Millis> ReplayLog::time_of(Place place) const {

@@ -63,12 +63,22 @@ struct Found {
   Place place = 0;
 };
 
+// Where the window of a log that is loaded anew begins.
+struct Past {
+  Place first = 0;  // Of the oldest entry to come.
+  // Of the entry before it, or the base.
+  std::string floor_id;
+  std::uint64_t floor_number = 0;
+};
+
 class ReplayLog {
  public:
   static constexpr Place kNoPlace = std::numeric_limits<Place>::max();
 
   // first_number: of the first entry to come; the base is one below it.
   ReplayLog(IdForm form, std::uint64_t first_number, const Bounds& bounds);
+  // One that had entries before: append() them from past.first on, and publish().
+  ReplayLog(IdForm form, std::uint64_t first_number, const Bounds& bounds, Past past);
   ReplayLog(const ReplayLog&) = delete;
   ReplayLog& operator=(const ReplayLog&) = delete;
 
@@ -76,6 +86,11 @@ class ReplayLog {
   Place append(std::string_view frame, std::uint64_t number, std::optional<std::string_view> origin, Millis now);
   // W. Everything below `end` is committed and may be read.
   void publish(Place end);
+  // W. No entry gets a number below this one.
+  void skip_to(std::uint64_t number);
+  // W. The log itself is committed: its base may be told.
+  void set_saved() { is_saved_.store(true, std::memory_order_release); }
+  [[nodiscard]] bool is_saved() const noexcept { return is_saved_.load(std::memory_order_acquire); }
   // W. The upstream's response ended behind the last appended entry.
   void add_end(bool is_clean);
   // W. Lets go of entries outside the bounds, but of none at or above keep_from. How many.
@@ -136,6 +151,8 @@ class ReplayLog {
   // Ids of the oldest and the newest entry that can be read; nullopt if there is none.
   [[nodiscard]] std::optional<std::string> oldest_id() const;
   [[nodiscard]] std::optional<std::string> newest_id() const;
+  // The entry's own origin id.
+  [[nodiscard]] std::optional<std::string> origin_of(Place place) const;
   // When the entry was appended; for lag and age.
   [[nodiscard]] std::optional<Millis> time_of(Place place) const;
 
@@ -166,6 +183,7 @@ class ReplayLog {
   std::atomic<std::uint64_t> next_number_;
   Place appended_ = 0;
   std::uint64_t appended_position_ = 0;
+  std::atomic<bool> is_saved_{false};
   Place unpublished_origin_ = kNoPlace;  // The first unpublished entry with an origin id to publish.
   std::atomic<Place> published_{0};
   std::atomic<Place> first_{0};

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/seeded_bug.h"
+#include "replay/event_id.h"
 
 namespace ssequel::replay {
 
@@ -18,7 +19,13 @@ std::uint64_t Beginnings::begin_at(std::uint64_t start, const std::string& key) 
   const std::lock_guard lock(mutex_);
   const auto known = by_key_.find(key);
   if (known != by_key_.end()) return std::max(start, known->second + 2);
+  if (forgotten_at_ != 0) start = std::min(start, kMaxNumber / 2) + forgotten_at_;
   return highest_forgotten_ == 0 ? start : std::max(start, highest_forgotten_ + 2);
+}
+
+void Beginnings::forgotten_at(std::uint64_t unix_micros) {
+  const std::lock_guard lock(mutex_);
+  forgotten_at_ = unix_micros;
 }
 
 void Beginnings::given(std::uint64_t highest, const std::string& key_with_start) {

@@ -44,6 +44,9 @@ class Beginnings {
   [[nodiscard]] std::uint64_t begin_at(std::uint64_t start, const std::string& key);
   // A log has given numbers up to here. Called when a log closes and, for keys with `start: N`, with the key.
   void given(std::uint64_t highest, const std::string& key_with_start);
+  // A store lost what it knew at this time: numbers may have been given that nobody remembers. Logs with `start: N`
+  // begin so much higher, as if a million a second had been given since 1970.
+  void forgotten_at(std::uint64_t unix_micros);
 
  private:
   static constexpr std::size_t kMaxKeys = 100'000;
@@ -51,6 +54,7 @@ class Beginnings {
   std::uint64_t highest_ = 0;
   std::map<std::string, std::uint64_t> by_key_;  // Highest number of keys with `start: N`.
   std::uint64_t highest_forgotten_ = 0;          // Of keys that by_key_ had no room for.
+  std::uint64_t forgotten_at_ = 0;
 };
 
 }  // namespace ssequel::replay

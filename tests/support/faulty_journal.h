@@ -21,8 +21,9 @@ class FaultyJournal final : public replay::Journal {
     std::string frame;
   };
 
-  std::vector<Entry> entries;      // Given, in order; those below committed() are held.
-  std::vector<std::string> heads;  // Given, in order.
+  std::vector<Entry> entries;  // Given, in order; those below committed() are held.
+  std::vector<std::string> heads;
+  std::vector<std::uint64_t> retries;  // Given, in order.
   std::vector<replay::End> ends;
   std::vector<replay::Place> evictions;
   std::size_t times_forgotten = 0;
@@ -54,6 +55,7 @@ class FaultyJournal final : public replay::Journal {
                        .frame = std::string(entry.frame)});
   }
   void set_head(std::string_view serialized_head) override { heads.emplace_back(serialized_head); }
+  void set_retry(std::uint64_t milliseconds) override { retries.push_back(milliseconds); }
   void set_end(const replay::End& end) override {
     SSEQUEL_ASSERT(end.at == entries.size(), "an end stands behind what was given before it");
     ends.push_back(end);

@@ -369,7 +369,7 @@ TEST_CASE("a session evicts nothing that is not sent, hence nothing that is not 
   CHECK_FALSE(store.story.channel.is_upstream_paused());
 }
 
-TEST_CASE("a channel whose time is over is forgotten by its journal, one that only dies is not") {
+TEST_CASE("a channel whose time is over asks to be retired, and is forgotten by its journal when its owner says so") {
   auto route = session();
   Journalled store(route);
   auto& reader = store.story.begin();
@@ -377,8 +377,10 @@ TEST_CASE("a channel whose time is over is forgotten by its journal, one that on
   store.story.leave(reader);
   CHECK(store.journal.times_forgotten == 0);
   store.story.advance(route.retain);
-  CHECK(store.journal.times_forgotten == 1);
   CHECK(store.story.port.count("retire") == 1);
+  CHECK(store.journal.times_forgotten == 0);
+  store.story.channel.forget();
+  CHECK(store.journal.times_forgotten == 1);
 }
 
 // Any pace of upstream, ids, commits and readers, a store that goes and comes: every event once, in order; nothing read

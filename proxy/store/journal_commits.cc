@@ -1,0 +1,275 @@
+// The journal file: what is written.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/assert.h"
+#include "store/journal_rows.h"
+#include "store/layout.h"
+
+namespace ssequel::store {
+namespace {
+
+constexpr std::size_t kMaxDroppedBlocks = 32;  // Of one log, in one commit or step.
+constexpr std::size_t kMaxVacuumPages = 64;
+
+}  // namespace
+
+void Change::merge(Change&& later) {
+  for (auto& block : later.blocks) {
+    if (!blocks.empty() && blocks.back().end() == block.first &&
+        blocks.back().size() + block.size() <= JournalFile::kMaxBlock) {
+      blocks.back().append(block);
+    } else {
+      blocks.push_back(std::move(block));
+    }
+  }
+  if (later.next_number) next_number = later.next_number;
+  if (later.last_id) last_id = std::move(later.last_id);
+  if (later.head) head = std::move(later.head);
+  if (later.retry_ms) retry_ms = later.retry_ms;
+  ends.insert(ends.end(), later.ends.begin(), later.ends.end());
+  if (later.first > first) {
+    first = later.first;
+    floor_id = std::move(later.floor_id);
+  }
+  forget = forget || later.forget;
+}
+
+// ------------------------------------------------------------------------------------------------------- commits
+
+Result<void> JournalFile::commit(const std::vector<std::shared_ptr<Ledger>>& ledgers, std::int64_t unix_ms) {
+  std::vector<Progress> after;
+  after.reserve(ledgers.size());
+  auto done = transact([&]() -> Result<void> {
+    for (const auto& ledger : ledgers) {
+      after.push_back(ledger->progress);
+      SSEQUEL_TRY(write(*ledger, after.back(), unix_ms));
+    }
+    return {};
+  });
+  for (std::size_t i = 0; i < ledgers.size(); ++i) {
+    auto& ledger = *ledgers[i];
+    if (!done) {
+      ledger.first_block_end = 0;  // What was dropped is back.
+      continue;
+    }
+    auto& staged = ledger.staged;
+    if (staged.forget) {
+      if (ledger.is_inserted) forgotten_.push_back(ledger.id);
+      lagging_.erase(ledgers[i]);
+      ledger.is_inserted = false;
+    } else {
+      ledger.is_inserted = true;
+      ledger.progress = std::move(after[i]);
+      ledger.updated_at = unix_ms;
+      if (staged.head) ledger.head = std::move(*staged.head);
+      if (staged.retry_ms) ledger.retry_ms = staged.retry_ms;
+      ledger.head_sum = head_sum(ledger);
+      if (ledger.first_block_end != 0 && ledger.progress.first > ledger.first_block_end) lagging_.insert(ledgers[i]);
+    }
+    staged = Change();
+  }
+  return done;
+}
+
+Result<void> JournalFile::write(Ledger& ledger, Progress& next, std::int64_t unix_ms) {
+  const auto& staged = ledger.staged;
+  if (staged.forget) {
+    if (!ledger.is_inserted) return {};
+    --staged_logs_;
+    SSEQUEL_TRY(note_given(ledger.record, ledger.progress.next_number));
+    SSEQUEL_TRY(sql_.delete_progress.run(ledger.id));
+    return sql_.forget_log.run(ledger.id);
+  }
+  if (!ledger.is_inserted || staged.head || staged.retry_ms) {
+    Ledger changed;
+    changed.id = ledger.is_inserted ? ledger.id : ++last_id_;
+    changed.record = ledger.record;
+    changed.head = staged.head ? *staged.head : ledger.head;
+    changed.retry_ms = staged.retry_ms ? staged.retry_ms : ledger.retry_ms;
+    ledger.id = changed.id;
+    ledger.head_sum = head_sum(changed);
+    if (ledger.is_inserted) {
+      SSEQUEL_TRY(sql_.update_head.run(changed.head, changed.retry_ms, ledger.head_sum, changed.id));
+    } else {
+      ++staged_logs_;
+      next.next_number = ledger.record.first_number;
+      const auto& record = ledger.record;
+      SSEQUEL_TRY(sql_.insert_log.run(
+          ledger.id, Statement::blob(record.key), record.route, Statement::blob(record.signature),
+          record.is_session ? "session" : "shared", record.method, record.target, record.host, record.form.tag,
+          record.form.carries_origin, record.first_number, record.has_start, Statement::blob(record.identity),
+          record.path, record.origin, changed.head, changed.retry_ms, ledger.head_sum));
+    }
+  }
+  if (!staged.blocks.empty()) {
+    SSEQUEL_ASSERT(staged.blocks.front().first == next.next, "a log is journalled without a hole");
+    SSEQUEL_TRY(write_blocks(ledger, unix_ms));
+    next.next = staged.blocks.back().end();
+    next.is_loss_untold = false;
+    if (ledger.first_block_end == 0 && next.next == staged.blocks.back().end() && ledger.progress.next == 0) {
+      ledger.first_block_end = staged.blocks.front().end();
+    }
+  }
+  if (staged.next_number) next.next_number = *staged.next_number;
+  if (staged.last_id) next.last_id = *staged.last_id;
+  if (staged.first > next.first) {
+    next.first = staged.first;
+    next.floor_id = staged.floor_id;
+  }
+  next.ends.insert(next.ends.end(), staged.ends.begin(), staged.ends.end());
+  std::erase_if(next.ends, [&](const replay::End& end) { return end.at < next.first; });
+  if (next.ends.size() > kMaxEnds) next.ends.erase(next.ends.begin() + 1, next.ends.end() - (kMaxEnds - 1));
+  SSEQUEL_TRY(write_progress(ledger.id, next, ledger.head_sum, unix_ms));
+  if (next.first <= ledger.first_block_end) return {};
+  auto dropped = drop_blocks(ledger.id, next.first, kMaxDroppedBlocks);
+  if (!dropped) return tl::unexpected(dropped.error());
+  ledger.first_block_end = *dropped;
+  return {};
+}
+
+Result<void> JournalFile::write_blocks(const Ledger& ledger, std::int64_t unix_ms) {
+  for (const auto& block : ledger.staged.blocks) {
+    SSEQUEL_TRY(
+        sql_.insert_block.run(ledger.id, block.first, block.count, unix_ms, Statement::blob(block.frames),
+                              block.origins.empty() ? std::optional<Statement::Blob>() : Statement::blob(block.origins),
+                              block_sum(ledger.id, block.first, block.count, unix_ms, block.frames, block.origins)));
+  }
+  return {};
+}
+
+Result<void> JournalFile::write_progress(std::uint64_t id, const Progress& progress, std::uint64_t of_head,
+                                         std::int64_t unix_ms) {
+  const auto ends = spell(progress.ends);
+  return sql_.put_progress.run(id, progress.first, progress.floor_id, progress.next, progress.next_number,
+                               progress.last_id, ends, progress.is_loss_untold, unix_ms,
+                               progress_sum(id, progress, ends, of_head, unix_ms));
+}
+
+Result<void> JournalFile::note_given(const replay::LogRecord& record, std::uint64_t next_number) {
+  if (!record.form.tag.empty()) return {};
+  auto highest = meta("highest");
+  if (!highest) return tl::unexpected(highest.error());
+  const auto given = static_cast<std::int64_t>(next_number) - 1;
+  if (given > highest->value_or(0)) SSEQUEL_TRY(set_meta("highest", given));
+  if (!record.has_start) return {};
+  return sql_.put_given.run(Statement::blob(record.key), given);
+}
+
+Result<replay::Place> JournalFile::drop_blocks(std::uint64_t log, replay::Place first, std::size_t most) {
+  std::vector<std::uint64_t> gone;
+  replay::Place kept = 0;
+  auto row = sql_.first_blocks.query(log, static_cast<std::uint64_t>(most + 1));
+  while (row && *row) {
+    const auto end = sql_.first_blocks.number(1) + sql_.first_blocks.number(2);
+    // The block with the entry before the window stays: its id is the window's floor.
+    if (end >= first || gone.size() == most) {
+      kept = end;
+      break;
+    }
+    gone.push_back(sql_.first_blocks.number(0));
+    row = sql_.first_blocks.step();
+  }
+  sql_.first_blocks.reset();
+  if (!row) return tl::unexpected(row.error());
+  for (const auto id : gone) SSEQUEL_TRY(sql_.delete_block.run(id));
+  return kept;
+}
+
+Result<bool> JournalFile::tidy() {
+  if (!lagging_.empty()) {
+    const auto ledger = *lagging_.begin();
+    replay::Place kept = 0;
+    auto done = transact([&]() -> Result<void> {
+      auto dropped = drop_blocks(ledger->id, ledger->progress.first, kMaxDroppedBlocks);
+      if (!dropped) return tl::unexpected(dropped.error());
+      kept = *dropped;
+      return {};
+    });
+    if (!done) return tl::unexpected(done.error());
+    ledger->first_block_end = kept;
+    if (kept == 0 || ledger->progress.first <= kept) lagging_.erase(ledger);
+    return true;
+  }
+  if (!forgotten_.empty()) {
+    const auto id = forgotten_.back();
+    bool is_done = false;
+    auto done = transact([&]() -> Result<void> {
+      auto kept = drop_blocks(id, replay::ReplayLog::kNoPlace, kMaxDroppedBlocks);
+      if (!kept) return tl::unexpected(kept.error());
+      is_done = *kept == 0;
+      return is_done ? sql_.delete_log.run(id) : Result<void>();
+    });
+    if (!done) return tl::unexpected(done.error());
+    if (is_done) forgotten_.pop_back();
+    return true;
+  }
+  auto free = database_.ask("PRAGMA freelist_count");
+  if (!free) return tl::unexpected(free.error());
+  auto pages = database_.ask("PRAGMA page_count");
+  if (!pages) return tl::unexpected(pages.error());
+  // Free pages are used again; many of them are given back.
+  if (free->value_or(0) < std::max<std::int64_t>(128, pages->value_or(0) / 4)) return false;
+  SSEQUEL_TRY(database_.run(fmt::format("PRAGMA incremental_vacuum({})", kMaxVacuumPages)));
+  return true;
+}
+
+Result<bool> JournalFile::finish_checkpoint() {
+  int pages = 0, moved = 0;
+  const int result = sqlite3_wal_checkpoint_v2(database_.handle(), nullptr, SQLITE_CHECKPOINT_PASSIVE, &pages, &moved);
+  if (result != SQLITE_OK && result != SQLITE_BUSY) return tl::unexpected(database_.error("checkpoint"));
+  if (result == SQLITE_OK && pages == moved) wal_pages_ = 0;
+  return result == SQLITE_OK && pages == moved;
+}
+
+void JournalFile::restage(Ledger& ledger) {
+  Change whole;
+  auto& progress = ledger.progress;
+  if (ledger.is_inserted) {
+    const auto& log = *ledger.log;
+    replay::Place place = 0;
+    std::vector<replay::Run> runs;
+    do {  // It may be evicting right now.
+      place = log.first();
+      whole.floor_id = place == 0 ? std::string() : log.id_before(place);
+    } while (place != 0 && whole.floor_id.empty());
+    whole.first = place;
+    const auto first = place;
+    while (place < progress.next && log.read(place, progress.next, 16, kMaxBlock, runs) && !runs.empty()) {
+      for (const auto& run : runs) {
+        auto bytes = run.bytes;
+        for (; place < run.end; ++place) {
+          const auto framed = replay::unframe(bytes);
+          const auto origin = log.origin_of(place);
+          bytes.remove_prefix(framed.framed_size);
+          if (whole.blocks.empty() || whole.blocks.back().size() >= kMaxBlock) {
+            whole.blocks.emplace_back();
+            whole.blocks.back().first = place;
+          }
+          whole.blocks.back().append(
+              {.place = place, .number = 0, .origin = origin, .last_id = {}, .frame = framed.frame});
+        }
+      }
+    }
+    if (place < progress.next) {  // Evicted under our hands: from where it is now.
+      restage(ledger);
+      return;
+    }
+    progress.next = first;
+    whole.next_number = progress.next_number;
+    whole.last_id = progress.last_id;
+    whole.ends = progress.ends;
+  }
+  whole.head = ledger.head;
+  whole.retry_ms = ledger.retry_ms;
+  auto later = std::exchange(ledger.staged, {});
+  whole.merge(std::move(later));
+  progress.ends.clear();
+  progress.first = 0;
+  ledger.staged = std::move(whole);
+  ledger.is_inserted = false;
+  ledger.first_block_end = 0;
+}
+
+}  // namespace ssequel::store

@@ -1,0 +1,33 @@
+// What the rows of the journal are made of, and how their sums are.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "store/journal_file.h"
+
+namespace ssequel::store {
+
+[[nodiscard]] Error damaged(std::string what);
+// "17 clean 40 broken"
+[[nodiscard]] std::string spell(const std::vector<replay::End>& ends);
+[[nodiscard]] std::optional<std::vector<replay::End>> parse_ends(std::string_view text);
+
+[[nodiscard]] std::int64_t block_sum(std::uint64_t log, replay::Place first, std::uint64_t count, std::int64_t at,
+                                     std::string_view frames, std::string_view origins);
+[[nodiscard]] std::uint64_t head_sum(const Ledger& ledger);
+[[nodiscard]] std::int64_t progress_sum(std::uint64_t id, const Progress& progress, std::string_view ends,
+                                        std::uint64_t of_head, std::int64_t unix_ms);
+
+// Stops the calling function at an error, and passes it on.
+#define SSEQUEL_TRY(expression)                           \
+  do {                                                    \
+    auto attempt = (expression);                          \
+    if (!attempt) return tl::unexpected(attempt.error()); \
+  } while (false)
+
+}  // namespace ssequel::store
