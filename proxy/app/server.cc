@@ -4,6 +4,7 @@
 
 #include <numeric>
 
+#include "app/kept_channels.h"
 #include "app/version.h"
 
 namespace ssequel::app {
@@ -51,30 +52,7 @@ Result<void> Server::open_store() {
   auto opened = store::DiskStore::open(std::move(disk), logger_, house_.clock);
   if (!opened) return tl::unexpected<Error>(opened.error());
   store_ = std::move(*opened);
-  house_.open_store = [this](net::Loop& loop) {
-    return store_->door({.post = [&loop](std::function<void()> task) { loop.post(std::move(task)); },
-                         .defer = [&loop](std::function<void()> task) { loop.defer(std::move(task)); }});
-  };
-  return {};
-}
-
-Result<void> Server::revive_channels() {
-  if (!store_) return {};
-  const auto& settings = worker_->settings();
-  auto kept = store_->load([&settings](const replay::LogRecord& record) -> std::optional<replay::Bounds> {
-    const auto route = settings.route_of(record);
-    return route ? std::optional(route->bounds()) : std::nullopt;
-  });
-  if (!kept) return tl::unexpected<Error>(kept.error());
-  house_.beginnings.given(kept->given.highest, {});
-  for (const auto& [key, highest] : kept->given.by_key) house_.beginnings.given(highest, key);
-  house_.beginnings.forgotten_at(kept->given.forgotten_at);
-  std::uint64_t revived = 0;
-  for (auto& saved : kept->logs) {
-    if (worker_->owner_of(saved.record.key).channels().revive(std::move(saved))) ++revived;
-  }
-  store_->run();
-  logger_.info("channels were kept", {{"channels", revived}, {"path", config_.options.store.path}});
+  house_.open_store = doors_of(*store_);
   return {};
 }
 
@@ -140,7 +118,11 @@ Result<void> Server::open() {
     if (auto opened = seat->worker->listen(true, worker_->ports()); !opened) return opened;
   }
   if (auto opened = admin_->listen(config_.options.admin); !opened) return opened;
-  if (auto revived = revive_channels(); !revived) return revived;
+  if (store_) {
+    auto revived = revive_channels(*store_, house_, *worker_);
+    if (!revived) return tl::unexpected<Error>(revived.error());
+    logger_.info("the journal is open", {{"channels", *revived}, {"path", config_.options.store.path}});
+  }
   for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
     signals_.push_back(net::SignalWatch::start(loop_, signal, [this](int number) { on_signal(number); }));
   }

@@ -52,10 +52,8 @@ class Server final : private gateway::AdminBackend, private net::Deadline::Liste
   // Runs `ask` on every loop, then `done` on the first one with the answers.
   template <class T>
   void gather(std::function<T(gateway::Worker&)> ask, std::function<void(std::vector<T>)> done);
-  // Opens what keeps the logs, makes the loops' workers, and hands them what was kept.
   [[nodiscard]] Result<void> open_store();
   void make_workers();
-  [[nodiscard]] Result<void> revive_channels();
   void for_each_worker(const std::function<void(gateway::Worker&)>& act);
 
   // Another loop, with its thread.

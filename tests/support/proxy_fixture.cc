@@ -3,6 +3,9 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <filesystem>
+
+#include "app/kept_channels.h"
 
 namespace ssequel::test {
 
@@ -38,6 +41,10 @@ relay::Route shared_route(std::string path) {
 
 ProxyFixture::ProxyFixture(gateway::Options options) { open(std::move(options)); }
 
+ProxyFixture::ProxyFixture(gateway::Options options, std::string folder) : folder_(std::move(folder)) {
+  open(std::move(options));
+}
+
 ProxyFixture::ProxyFixture(relay::Route route) {
   gateway::Options options;
   options.routes.push_back(std::move(route));
@@ -45,16 +52,45 @@ ProxyFixture::ProxyFixture(relay::Route route) {
 }
 
 void ProxyFixture::open(gateway::Options options) {
+  options_ = options;
   using Kind = net::Address::Kind;
   options.listen = {{Kind::Tcp, "127.0.0.1", 0, ""}};
   options.upstream = {.is_unix = false, .host = "127.0.0.1", .port = origin.port(), .path = ""};
   house_.reset(new gateway::House{.logger = logger, .clock = clock_, .random = random_});
+  if (!folder_.empty()) {
+    auto store = store::DiskStore::open({.directory = folder_, .boot_id = boot_id}, logger, clock_);
+    REQUIRE_MESSAGE(store, store.error().context);
+    store_ = std::move(*store);
+    house_->open_store = app::doors_of(*store_);
+  }
   worker_ = std::make_unique<gateway::Worker>(*house_, loop.loop(), gateway::make_settings(std::move(options)));
   REQUIRE(worker_->listen(false));
   port_ = worker_->ports().front();
+  if (store_) REQUIRE(app::revive_channels(*store_, *house_, *worker_));
 }
 
 ProxyFixture::~ProxyFixture() { worker_.reset(); }
+
+void ProxyFixture::restart() {
+  worker_.reset();
+  store_->close(Millis(5000));
+  store_.reset();
+  open(std::move(options_));
+}
+
+void ProxyFixture::kill() {
+  const auto copy = folder_ + "-";
+  std::filesystem::create_directory(copy);
+  // A commit may fall between two copies: each fits what is copied after it.
+  for (const auto* name : {"ssequel.tail", "ssequel.db", "ssequel.db-wal"}) {
+    const auto from = folder_ + "/" + name;
+    if (std::filesystem::exists(from)) std::filesystem::copy_file(from, copy + "/" + name);
+  }
+  worker_.reset();
+  store_.reset();
+  folder_ = copy;
+  open(std::move(options_));
+}
 
 TestClient ProxyFixture::connect() {
   TestClient client(loop, RawSocket::connect_tcp(port_));

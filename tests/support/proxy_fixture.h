@@ -12,6 +12,7 @@
 #include "base/random.h"
 #include "gateway/options.h"
 #include "gateway/worker.h"
+#include "store/disk_store.h"
 #include "support/scripted_origin.h"
 #include "support/test_client.h"
 #include "support/test_loop.h"
@@ -36,6 +37,8 @@ class ProxyFixture {
  public:
   // `options` with its listener and upstream replaced: port 0, the origin's port.
   explicit ProxyFixture(gateway::Options options = {});
+  // With a journal on disk in this folder.
+  ProxyFixture(gateway::Options options, std::string folder);
   // One route, everything else at its default.
   explicit ProxyFixture(relay::Route route);
   ~ProxyFixture();
@@ -60,12 +63,25 @@ class ProxyFixture {
   [[nodiscard]] gateway::Worker& worker() { return *worker_; }
   [[nodiscard]] std::uint16_t port() const { return port_; }
 
+  // With a journal: the process ends, and another one begins with the same options. Clients and the origin stay, their
+  // connections break.
+  void restart();
+  // The same after a kill -9, which is: with a copy of the files as they are at this instant.
+  void kill();
+  [[nodiscard]] store::DiskStore& store() { return *store_; }
+  // For the next process.
+  [[nodiscard]] gateway::Options& options() { return options_; }
+  std::string boot_id = "boot";
+
   TestLoop loop;
   TestLogger logger;
   ScriptedOrigin origin{loop};
 
  private:
   void open(gateway::Options options);
+  std::string folder_;
+  gateway::Options options_;
+  std::unique_ptr<store::DiskStore> store_;
   SystemClock clock_;
   SystemRandom random_;
   std::unique_ptr<gateway::House> house_;
