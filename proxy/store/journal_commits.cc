@@ -2,8 +2,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <thread>
 
 #include "base/assert.h"
+#include "base/seeded_bug.h"
 #include "store/journal_rows.h"
 #include "store/layout.h"
 
@@ -39,6 +41,8 @@ void Change::merge(Change&& later) {
 // ------------------------------------------------------------------------------------------------------- commits
 
 Result<void> JournalFile::commit(const std::vector<std::shared_ptr<Ledger>>& ledgers, std::int64_t unix_ms) {
+  // A disk slow enough for what was sent and is not held to be seen.
+  if (seeded_bug("emit-before-persist")) std::this_thread::sleep_for(Millis(100));
   std::vector<Progress> after;
   after.reserve(ledgers.size());
   auto done = transact([&]() -> Result<void> {

@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "base/seeded_bug.h"
 #include "store/journal_rows.h"
 #include "store/layout.h"
 
@@ -250,7 +251,7 @@ Result<bool> JournalFile::begin_run(std::int64_t unix_micros, bool is_fresh) {
   const bool lost_power =
       !is_new && last_boot != options_.boot_id && clean->value_or(0) == 0 && synced->value_or(0) == 0;
   const bool lost_commits = is_new ? tail.value_or(0) != 0 : !tail || *tail > commits_;
-  const bool has_lost = lost_power || lost_commits || is_fresh;
+  const bool has_lost = (lost_power || lost_commits || is_fresh) && !seeded_bug("loss-not-noticed");
   SSEQUEL_TRY(database_.run("PRAGMA synchronous=FULL"));
   const auto note_run = [&]() -> Result<void> {
     if (has_lost) SSEQUEL_TRY(tell_loss(unix_micros));
@@ -273,7 +274,7 @@ Result<void> JournalFile::tell_loss(std::int64_t unix_micros) {
     auto& progress = ledger->progress;
     progress.next_number = std::min<std::uint64_t>(
         progress.next_number + jump_after(ledger->updated_at, unix_micros / 1000), replay::kMaxNumber);
-    progress.is_loss_untold = true;
+    progress.is_loss_untold = !seeded_bug("store-gap-untold");
     SSEQUEL_TRY(write_progress(ledger->id, progress, ledger->head_sum, ledger->updated_at));
   }
   return {};

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/seeded_bug.h"
 #include "store/journal_rows.h"
 
 namespace ssequel::store {
@@ -54,6 +55,8 @@ Result<std::vector<std::shared_ptr<Ledger>>> JournalFile::load_ledgers() {
                                           ledger->updated_at) != rows->integer(24)) {
       return tl::unexpected(damaged(fmt::format("the checksum of log {} is wrong", ledger->id)));
     }
+    if (seeded_bug("end-not-restored")) progress.ends.clear();
+    if (seeded_bug("last-id-not-restored")) progress.last_id.clear();
     ledgers.push_back(std::move(ledger));
   }
   if (!row) return tl::unexpected(row.error());
@@ -134,6 +137,13 @@ Result<std::shared_ptr<replay::ReplayLog>> JournalFile::load_log(Ledger& ledger,
     past.floor_id = progress.floor_id;
     past.floor_number = parsed.number;
   }
+  if (seeded_bug("number-not-restored")) {
+    replay::append_id(past.floor_id, record.form, record.first_number - 1, {});
+    past.first = progress.next;
+    past.floor_number = record.first_number - 1;
+    begin();
+    return log;
+  }
   if (progress.first == 0 || !progress.floor_id.empty()) begin();
   auto end = progress.ends.begin();
   const auto add_ends = [&](replay::Place place) {
@@ -169,6 +179,10 @@ Result<std::shared_ptr<replay::ReplayLog>> JournalFile::load_log(Ledger& ledger,
       }
       add_ends(place);
       if (parsed.number < log->next_number() || parsed.number > replay::kMaxNumber) return wrong("an id out of order");
+      if (seeded_bug("other-bytes-restored")) {
+        log->append("id: " + std::string(id) + "\ndata: x\n\n", parsed.number, entry->origin, at);
+        continue;
+      }
       log->append(entry->frame, parsed.number, entry->origin, at);
     }
     if (!reader.is_at_end() || place != first + count) return wrong("half a frame");
