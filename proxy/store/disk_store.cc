@@ -81,6 +81,7 @@ class DiskStore::Core {
     staged_.push_back({std::move(ledger), nullptr, {}});
   }
   Result<void> commit();
+  Result<void> tidy();
   Result<void> replace_damaged(const Error& why);
   void tell_committed();
   void stall(const Error& why);
@@ -105,6 +106,7 @@ class DiskStore::Core {
   std::unordered_set<std::shared_ptr<Ledger>> live_;                   // In the file.
   std::vector<Arrived> staged_;                                        // One of each log; changes are in the ledgers.
   Millis retry_ = kFirstRetry;
+  Millis tidy_pause_{0};
   bool is_stalled_ = false;
   std::uint64_t checkpoint_pages_ = 0;  // Asked for when the log has this many.
 
@@ -262,15 +264,13 @@ void DiskStore::Core::work() {
   for (;;) {
     Millis longest = Millis::max();
     if (is_stalled_) {
-      longest = retry_;
-    } else if (!staged_.empty() ||
-               (file_ && (file_->has_to_tidy() || checkpointer_->state() == Checkpointer::State::Done))) {
-      longest = Millis(0);
-    }
-    if (is_stalled_) {
       // What arrives meanwhile does not make the retries come faster.
-      std::this_thread::sleep_for(inbox_.is_closed() ? Millis(10) : longest);
+      std::this_thread::sleep_for(inbox_.is_closed() ? Millis(10) : retry_);
       longest = Millis(0);
+    } else if (!staged_.empty() || checkpointer_->state() == Checkpointer::State::Done) {
+      longest = Millis(0);
+    } else if (file_->has_to_tidy()) {
+      longest = tidy_pause_;
     }
     inbox_.take(arrived, longest);
     stage(std::exchange(arrived, {}));
@@ -280,9 +280,8 @@ void DiskStore::Core::work() {
     Result<void> done;
     if (!staged_.empty() || is_stalled_) {
       done = commit();
-    } else if (file_ && file_->has_to_tidy()) {
-      auto more = file_->tidy();
-      if (!more) done = tl::unexpected(more.error());
+    } else if (file_->has_to_tidy()) {
+      done = tidy();
     }
     if (!done) {
       if (done.error().code == ErrorCode::Malformed) done = replace_damaged(done.error());
@@ -294,6 +293,17 @@ void DiskStore::Core::work() {
     if (is_stalled_) recover();
     checkpoint();
   }
+}
+
+Result<void> DiskStore::Core::tidy() {
+  const auto done = file_->tidy();
+  tidy_pause_ = done ? Millis(0) : kLongestRetry;
+  if (done) return {};
+  if (done.error().code == ErrorCode::Malformed) return tl::unexpected(done.error());
+  // Nobody waits for it. Where the disk fails, the next commit says so.
+  const std::lock_guard guard(mutex_);
+  ++status_.errors;
+  return {};
 }
 
 void DiskStore::Core::stage(std::vector<Arrived>&& arrived) {
@@ -349,7 +359,7 @@ void DiskStore::Core::tell_committed() {
 Result<void> DiskStore::Core::replace_damaged(const Error& why) {
   if (auto done = set_aside(why); !done) return done;
   for (const auto& ledger : live_) {
-    JournalFile::restage(*ledger);
+    if (!JournalFile::restage(*ledger)) ledger->staged.forget = true;  // Its loop is gone, and nobody saw the rest.
     if (!std::exchange(ledger->is_staged, true)) staged_.push_back({ledger, nullptr, {}});
   }
   live_.clear();

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <thread>
 
 #include "base/assert.h"
@@ -14,6 +15,39 @@ namespace {
 
 constexpr std::size_t kMaxDroppedBlocks = 32;  // Of one log, in one commit or step.
 constexpr std::size_t kMaxVacuumPages = 64;
+
+// All that was committed of a log, from memory. Its loop may be evicting, and may not have published all of it yet.
+bool copy_window(const Ledger& ledger, Change& whole) {
+  const auto& log = *ledger.log;
+  const auto end = ledger.progress.next;
+  std::vector<replay::Run> runs;
+  for (int attempt = 0; attempt < 2000; ++attempt) {
+    whole = Change();
+    auto place = log.first();
+    whole.first = place;
+    if (place != 0) whole.floor_id = log.id_before(place);
+    const bool has_floor = place == 0 || !whole.floor_id.empty();
+    while (has_floor && place < end && log.read(place, end, 16, JournalFile::kMaxBlock, runs) && !runs.empty()) {
+      for (const auto& run : runs) {
+        auto bytes = run.bytes;
+        for (; place < run.end; ++place) {
+          const auto framed = replay::unframe(bytes);
+          bytes.remove_prefix(framed.framed_size);
+          if (whole.blocks.empty() || whole.blocks.back().size() >= JournalFile::kMaxBlock) {
+            whole.blocks.emplace_back();
+            whole.blocks.back().first = place;
+          }
+          const auto origin = log.origin_of(place);
+          whole.blocks.back().append(
+              {.place = place, .number = 0, .origin = origin, .last_id = {}, .frame = framed.frame});
+        }
+      }
+    }
+    if (has_floor && place >= end) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return false;
+}
 
 }  // namespace
 
@@ -158,7 +192,7 @@ Result<void> JournalFile::note_given(const replay::LogRecord& record, std::uint6
   const auto given = static_cast<std::int64_t>(next_number) - 1;
   if (given > highest->value_or(0)) SSEQUEL_TRY(set_meta("highest", given));
   if (!record.has_start) return {};
-  return sql_.put_given.run(Statement::blob(record.key), given);
+  return sql_.put_given.run(Statement::blob(record.start_key()), given);
 }
 
 Result<replay::Place> JournalFile::drop_blocks(std::uint64_t log, replay::Place first, std::size_t most) {
@@ -193,6 +227,7 @@ Result<bool> JournalFile::tidy() {
     });
     if (!done) return tl::unexpected(done.error());
     ledger->first_block_end = kept;
+    may_shrink_ = true;
     if (kept == 0 || ledger->progress.first <= kept) lagging_.erase(ledger);
     return true;
   }
@@ -207,6 +242,7 @@ Result<bool> JournalFile::tidy() {
     });
     if (!done) return tl::unexpected(done.error());
     if (is_done) forgotten_.pop_back();
+    may_shrink_ = true;
     return true;
   }
   auto free = database_.ask("PRAGMA freelist_count");
@@ -214,7 +250,10 @@ Result<bool> JournalFile::tidy() {
   auto pages = database_.ask("PRAGMA page_count");
   if (!pages) return tl::unexpected(pages.error());
   // Free pages are used again; many of them are given back.
-  if (free->value_or(0) < std::max<std::int64_t>(128, pages->value_or(0) / 4)) return false;
+  if (free->value_or(0) < std::max<std::int64_t>(128, pages->value_or(0) / 4)) {
+    may_shrink_ = false;
+    return false;
+  }
   SSEQUEL_TRY(database_.run(fmt::format("PRAGMA incremental_vacuum({})", kMaxVacuumPages)));
   return true;
 }
@@ -227,53 +266,25 @@ Result<bool> JournalFile::finish_checkpoint() {
   return result == SQLITE_OK && pages == moved;
 }
 
-void JournalFile::restage(Ledger& ledger) {
+bool JournalFile::restage(Ledger& ledger) {
   Change whole;
   auto& progress = ledger.progress;
+  replay::Place first = 0;
+  if (ledger.is_inserted && !copy_window(ledger, whole)) return false;
   if (ledger.is_inserted) {
-    const auto& log = *ledger.log;
-    replay::Place place = 0;
-    std::vector<replay::Run> runs;
-    do {  // It may be evicting right now.
-      place = log.first();
-      whole.floor_id = place == 0 ? std::string() : log.id_before(place);
-    } while (place != 0 && whole.floor_id.empty());
-    whole.first = place;
-    const auto first = place;
-    while (place < progress.next && log.read(place, progress.next, 16, kMaxBlock, runs) && !runs.empty()) {
-      for (const auto& run : runs) {
-        auto bytes = run.bytes;
-        for (; place < run.end; ++place) {
-          const auto framed = replay::unframe(bytes);
-          const auto origin = log.origin_of(place);
-          bytes.remove_prefix(framed.framed_size);
-          if (whole.blocks.empty() || whole.blocks.back().size() >= kMaxBlock) {
-            whole.blocks.emplace_back();
-            whole.blocks.back().first = place;
-          }
-          whole.blocks.back().append(
-              {.place = place, .number = 0, .origin = origin, .last_id = {}, .frame = framed.frame});
-        }
-      }
-    }
-    if (place < progress.next) {  // Evicted under our hands: from where it is now.
-      restage(ledger);
-      return;
-    }
-    progress.next = first;
+    first = whole.first;
     whole.next_number = progress.next_number;
     whole.last_id = progress.last_id;
     whole.ends = progress.ends;
   }
   whole.head = ledger.head;
   whole.retry_ms = ledger.retry_ms;
-  auto later = std::exchange(ledger.staged, {});
-  whole.merge(std::move(later));
-  progress.ends.clear();
-  progress.first = 0;
+  whole.merge(std::exchange(ledger.staged, {}));
   ledger.staged = std::move(whole);
+  progress = {.next = first};
   ledger.is_inserted = false;
   ledger.first_block_end = 0;
+  return true;
 }
 
 }  // namespace ssequel::store

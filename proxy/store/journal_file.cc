@@ -250,7 +250,8 @@ Result<bool> JournalFile::begin_run(std::int64_t unix_micros, bool is_fresh) {
   // Another boot without the mark of a clean stop: what the kernel had not yet written is gone.
   const bool lost_power =
       !is_new && last_boot != options_.boot_id && clean->value_or(0) == 0 && synced->value_or(0) == 0;
-  const bool lost_commits = is_new ? tail.value_or(0) != 0 : !tail || *tail > commits_;
+  // Without a tail: the first commit's is not written yet, where the process ended right behind it.
+  const bool lost_commits = is_new ? tail.value_or(0) != 0 : tail ? *tail > commits_ : commits_ > 1;
   const bool has_lost = (lost_power || lost_commits || is_fresh) && !seeded_bug("loss-not-noticed");
   SSEQUEL_TRY(database_.run("PRAGMA synchronous=FULL"));
   const auto note_run = [&]() -> Result<void> {

@@ -100,8 +100,8 @@ class JournalFile {
   [[nodiscard]] Result<Loaded> load(const BoundsOf& bounds_of, std::int64_t unix_ms, Millis now);
 
   // Everything that is in memory of this log becomes its staged change, as if nothing had been committed: for a new
-  // file. Any log's loop may go on meanwhile.
-  static void restage(Ledger& ledger);
+  // file. Waits until the log's loop has published what was committed; false if it does not.
+  [[nodiscard]] static bool restage(Ledger& ledger);
 
   // The first commit of a run; on disk when it returns. True: the last run may have lost its latest commits. Then all
   // numbers go on above what could have been given, and load() tells it. is_fresh: a damaged file was set aside.
@@ -114,7 +114,7 @@ class JournalFile {
   // One bounded step of what is left to do: entries that left their windows, logs that were forgotten, free pages.
   // False: nothing is left.
   [[nodiscard]] Result<bool> tidy();
-  [[nodiscard]] bool has_to_tidy() const { return !lagging_.empty() || !forgotten_.empty(); }
+  [[nodiscard]] bool has_to_tidy() const { return !lagging_.empty() || !forgotten_.empty() || may_shrink_; }
 
   // Pages that were written to the write-ahead log since it last began.
   [[nodiscard]] std::uint64_t wal_pages() const { return wal_pages_; }
@@ -169,6 +169,7 @@ class JournalFile {
   int tail_ = -1;
   std::unordered_set<std::shared_ptr<Ledger>> lagging_;  // With entries to drop.
   std::vector<std::uint64_t> forgotten_;                 // Logs whose entries are to be dropped.
+  bool may_shrink_ = true;                               // Many of the file's pages may be free.
 };
 
 // How far numbers jump where it is not known how many were given since: as if a million a second had been.

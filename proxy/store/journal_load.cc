@@ -84,7 +84,7 @@ Result<GivenNumbers> JournalFile::load_given(const std::vector<std::shared_ptr<L
     if (!ledger->record.form.tag.empty()) continue;
     const auto last = ledger->progress.next_number - 1;
     given.highest = std::max(given.highest, last);
-    if (ledger->record.has_start) given.by_key.emplace_back(ledger->record.key, last);
+    if (ledger->record.has_start) given.by_key.emplace_back(ledger->record.start_key(), last);
   }
   return given;
 }
