@@ -228,15 +228,23 @@ class Reader:
             await asyncio.sleep(random.uniform(*rest))
 
     async def exchange(self, random, *, attempts=12, cut=(0.05, 0.4)):
-        """A finite answer, followed over cuts to its end, or to where its upstream is told to be lost."""
+        """A finite answer, followed over cuts to its end, or to where its upstream is told to be lost. How it ended."""
         for _ in range(attempts):
             how, status = await self.attempt(self.last_id, seconds=random.uniform(*cut))
             lost = bool(self.rows) and self.rows[-1][5] is not None
             if how == "clean" or lost or status not in (200, None):
-                return
+                return how
             if self.last_id is None and how != "refused":
-                return  # Nobody would send it again by himself.
+                return how  # Nobody would send it again by himself.
             await asyncio.sleep(0.02)
+        return how
+
+    async def look_back(self, random, client):
+        """Another look at what this one was given: from one of its ids on."""
+        other = Reader(self.history, self.port, client, self.channel, self.target, method=self.method,
+                       fields=self.fields, content=self.content)
+        ids = [row[0] for row in self.rows if row[0]]
+        await other.attempt(random.choice(ids), seconds=0.4)
 
     async def stay(self):
         """An honest client on a good line, until `reached` is set."""

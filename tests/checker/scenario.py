@@ -4,7 +4,9 @@
 """
 
 import asyncio
+import shutil
 import signal
+import sqlite3
 
 from history import Writer
 from readers import Reader, come_to_the_end
@@ -50,19 +52,22 @@ SHARED_FIELDS = ["Content-Type", "Cache-Control", "X-Accel-Buffering", "Ssequel-
 
 
 class Scenario:
-    """`start` and `stop` are seconds; kills: how often the proxy is killed and started again."""
+    """`folder`: of the disk store; None: memory. Faults come every `seconds`: a kill; on disk also a loss of power, which
+    leaves the store as it was after the kill before."""
 
-    def __init__(self, case, start_proxy, start_upstream, path, *, store="", kills=1, env=None, seconds=1.6):
+    def __init__(self, case, start_proxy, start_upstream, path, *, folder=None, env=None, seconds=1.6):
         self.case = case
         self.start_proxy = start_proxy
         self.start_upstream = start_upstream
         self.random = case.random
         self.history = Writer(path)
-        self.store = store
-        self.kills = kills
+        self.folder = folder
+        self.store = f"store: {{kind: disk, path: {folder}, sync: os}}" if folder else ""
+        self.faults = [self.kill, self.lose_power] if folder else [self.kill]
         self.env = env
         self.seconds = seconds
-        self.survives = ["cut", "upstream"] + (["kill"] if store else [])
+        self.survives = ["cut", "upstream"] + (["kill"] if folder else [])
+        self.finished = []  # Exchanges that a client has seen the end of.
         self.sources = {}
         self.chats = {}
         self.readers = []
@@ -114,9 +119,9 @@ class Scenario:
                       fields=[("X-Client", client), ("Authorization", "Bearer A")],
                       content=b'{"ask":1}' if method == "POST" else None)
 
-    def probe(self, client, channel, last_event_id, **more):
+    def probe(self, client, channel, last_event_id):
         """One request with an odd resume point, beside everything else."""
-        return self.reader(client, channel, **more).attempt(last_event_id, seconds=0.25)
+        return self.reader(client, channel).attempt(last_event_id, seconds=0.3)
 
     async def probes(self):
         """Resume points that are ahead, foreign, evicted, of others, or the upstream's own."""
@@ -161,7 +166,17 @@ class Scenario:
             turn += 1
             ending = self.random.choice(["clean", "clean", "broken"])
             reader = self.chat(f"ask{number}.{turn}", "POST", pace=0.01, total=40, ending=ending)
-            await reader.exchange(self.random)
+            if await reader.exchange(self.random) == "clean" and reader.rows:
+                self.finished.append(reader)
+
+    async def look_back(self):
+        """What ended once ends as it did."""
+        turn = 0
+        while not self.stop.is_set():
+            await asyncio.sleep(0.1)
+            if self.finished:
+                turn += 1
+                await self.random.choice(self.finished[:4]).look_back(self.random, f"late{turn}")
 
     async def stall(self):
         """Reads for a while, then not, so that it falls out of the small window."""
@@ -190,16 +205,43 @@ class Scenario:
     # -------------------------------------------------------------------------------------------------- faults
 
     async def kill(self):
-        old = self.proxy
+        await self.strike("kill", self.keep)
+
+    async def lose_power(self):
+        await self.strike("power-loss", self.fall_back)
+        # Across the place where something was lost, from an id that was not.
+        await asyncio.gather(*(self.probe(f"across{reader.client}", reader.channel, reader.first_id)
+                               for reader in self.readers if reader.channel.startswith("/feed") and reader.first_id))
+
+    async def strike(self, kind, meanwhile):
         began = self.now()
+        old = self.proxy
         old.process.signal(signal.SIGKILL)
         code = await old.process.wait()
         self.history.record("exit", code=code, expected=code == -signal.SIGKILL)
-        for reader in self.readers:
-            if not self.store and reader.channel == "/mirror":
-                reader.rows.clear()
+        if kind not in self.survives:
+            next(reader for reader in self.readers if reader.channel == "/mirror").rows.clear()
+            self.mirrored = None
+        meanwhile()
         self.proxy = await self.start(old.port)
-        self.history.record("fault", **{"class": "kill"}, at=began, until=self.now())
+        self.history.record("fault", **{"class": kind}, at=began, until=self.now())
+
+    def keep(self):
+        if self.folder:
+            shutil.copytree(self.folder, f"{self.folder}-kept")
+
+    def fall_back(self):
+        """The store is what the disk had when it was kept: the tail that tells may have survived, or only another boot
+        id does."""
+        newer = (self.folder / "ssequel.tail").read_bytes()
+        shutil.rmtree(self.folder)
+        shutil.copytree(f"{self.folder}-kept", self.folder)
+        if self.random.random() < 0.5:
+            (self.folder / "ssequel.tail").write_bytes(newer)
+            return
+        with sqlite3.connect(self.folder / "ssequel.db") as database:
+            database.execute("UPDATE meta SET value='another' WHERE name='boot_id'")
+        database.close()
 
     @staticmethod
     def now():
@@ -225,11 +267,12 @@ class Scenario:
         talk = self.chat("talk", "GET", pace=0.03, burst=12)
         self.readers.append(talk)
         tasks = [asyncio.create_task(job) for job in
-                 [*followers, self.talk(talk), self.ask(1), self.ask(2), self.stall(), self.doze(), self.mirror()]]
+                 [*followers, self.talk(talk), self.ask(1), self.ask(2), self.look_back(), self.stall(),
+                  self.doze(), self.mirror()]]
         try:
-            for _ in range(self.kills):
+            for strike in self.faults:
                 await asyncio.gather(asyncio.sleep(self.seconds), self.probes())
-                await self.kill()
+                await strike()
             await asyncio.gather(asyncio.sleep(self.seconds), self.probes())
             self.stop.set()
             await asyncio.wait(tasks, timeout=5)

@@ -85,6 +85,10 @@ class _Stream:
         source.history.record("connect", connection=self.number, channel=source.channel, ask=self.ask,
                               method=request.method, last_event_id=asked)
         if source.journal is not None:
+            if source.journal:  # What happened while nobody was connected.
+                for _ in range(self.random.randint(1, 5)):
+                    source.seq += 1
+                    source.journal.append(source.seq)
             self.at = int(asked.rpartition("-")[2]) if asked and asked.startswith("e-") else len(source.journal)
         source.open[self.number] = self
         how = "peer"
@@ -124,7 +128,10 @@ class _Stream:
                     nonce = self.marks.pop(0)
                     self.marked += 1
                 await self._send(nonce, seq)
-            await asyncio.sleep(source.pace)
+            if source.pace < 0.1:
+                await asyncio.sleep(source.pace)
+            else:  # Its end is told when it comes.
+                await asyncio.wait([gone], timeout=source.pace)
         return "peer"
 
     def _next(self):

@@ -38,6 +38,7 @@ COMMON = """retry: 30ms
   reconnect: {min: 10ms, max: 100ms}"""
 LARGE = 50000  # Events: more than any client is ever behind.
 SMALL = 64
+RETAIN = 20  # Seconds.
 ROUTES = f"""
 - name: journal
   match: {{path: /journal/*, accept: any}}
@@ -63,7 +64,7 @@ ROUTES = f"""
   mode: session
   retry: 30ms
   linger: 20s
-  retain: 20s
+  retain: {RETAIN}s
 - name: feed
   match: {{path: /**, accept: any}}
   mode: shared
@@ -87,6 +88,7 @@ class Crash:
         self.sources = {}
         self.chats = {}
         self.readers = []
+        self.finished = []  # Exchanges that a client has seen the end of, and when.
         self.stop = asyncio.Event()
         self.kills = 0
         self.starting = 0.05  # Seconds that a start took, lately.
@@ -139,8 +141,19 @@ class Crash:
             turn += 1
             reader = self.chat(f"ask{number}.{turn}", "POST", pace=0.01, total=self.random.randint(5, 60), tidy=True,
                                ending=self.random.choice(["clean", "clean", "broken"]))
-            await reader.exchange(self.random, attempts=40, cut=(0.1, 0.8))
-            self.chats.pop(reader.client)
+            if await reader.exchange(self.random, attempts=40, cut=(0.1, 0.8)) == "clean" and reader.rows:
+                self.finished.append((time.monotonic(), reader))
+
+    async def look_back(self):
+        """What ended once ends as it did, as long as it is kept."""
+        turn = 0
+        while not self.stop.is_set():
+            await asyncio.sleep(0.1)
+            while self.finished and self.finished[0][0] < time.monotonic() - RETAIN / 2:
+                self.chats.pop(self.finished.pop(0)[1].client)
+            if self.finished:
+                turn += 1
+                await self.random.choice(self.finished)[1].look_back(self.random, f"late{turn}")
 
     # --------------------------------------------------------------------------------------------- the proxy
 
@@ -203,6 +216,7 @@ class Crash:
         tasks = [asyncio.create_task(reader.follow(self.random, self.stop, cut=(0.2, 2.0), rest=(0.0, 0.05)))
                  for reader in self.readers]
         tasks += [asyncio.create_task(self.ask(number)) for number in (1, 2, 3)]
+        tasks.append(asyncio.create_task(self.look_back()))
         try:
             while self.kills < self.arguments.kills:
                 # Right after a start, or while everything flows.

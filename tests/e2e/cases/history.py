@@ -4,7 +4,14 @@ from support.recorded import judge_scenario
 from support.runner import case, check
 
 
-@case("every invariant holds in a mixed run with faults, in memory", timeout=60)
-async def in_memory(t):
-    verdict = await judge_scenario(t, "memory")
-    check(verdict.ok, "\n".join(verdict.lines()))
+def holds(kind, store):
+    @case(f"every invariant holds in a mixed run with faults, {kind}", timeout=60)
+    async def run(t):
+        verdict = await judge_scenario(t, "run", store=store)
+        check(verdict.ok, "\n".join(verdict.lines()))
+
+    return run
+
+
+holds("in memory", store=False)
+holds("on disk", store=True)
