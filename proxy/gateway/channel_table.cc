@@ -45,10 +45,12 @@ ChannelHost* ChannelTable::add(relay::Channel::Setup setup, SessionBinding bindi
     setup.journal = store->open(record, setup.log);
   }
   auto key = setup.key;
+  const bool has_start = setup.route->ids.start.has_value() && setup.id_form.tag.empty();
   auto& counters = worker_.route_counters(setup.route->name);
   auto host = std::make_unique<ChannelHost>(worker_, std::move(setup), counters);
   auto* opened = host.get();
   opened->binding() = std::move(binding);
+  if (has_start) with_start_.emplace(relay::start_key(key), opened);
   channels_.emplace(std::move(key), std::move(host));
   worker_.house().channels.fetch_add(1, std::memory_order_relaxed);
   return opened;
@@ -66,7 +68,7 @@ ChannelHost* ChannelTable::open_shared(std::shared_ptr<const relay::Route> route
     setup.id_form.tag = base62::encode_tag(bits);
     setup.first_number = 1;
   } else if (route->ids.start) {
-    setup.first_number = house.beginnings.begin_at(*route->ids.start, key);
+    setup.first_number = begin_with_start(*route->ids.start, std::string(relay::start_key(key)));
   } else {
     setup.first_number = house.beginnings.begin_at_time(house.clock.unix_micros());
   }
@@ -76,6 +78,25 @@ ChannelHost* ChannelTable::open_shared(std::shared_ptr<const relay::Route> route
   setup.host = std::move(host);
   setup.is_eager = is_eager;
   return add(std::move(setup), {});
+}
+
+std::uint64_t ChannelTable::begin_with_start(std::uint64_t start, const std::string& start_key) {
+  auto& house = worker_.house();
+  const auto [first, last] = with_start_.equal_range(start_key);
+  std::vector<ChannelHost*> earlier;
+  for (auto at = first; at != last; ++at) earlier.push_back(at->second);
+  bool goes_on = false;
+  for (auto* host : earlier) {
+    // A reload gave the key another signature: no request comes to this log any more. Who reads it still does.
+    if (may_go(*host)) {
+      retire(*host);
+      continue;
+    }
+    house.beginnings.given(host->channel().log()->next_number() - 1, start_key);
+    goes_on = true;
+  }
+  return goes_on ? house.beginnings.begin_beside(start, start_key, house.clock.unix_micros())
+                 : house.beginnings.begin_at(start, start_key);
 }
 
 ChannelHost* ChannelTable::open_session(std::shared_ptr<const relay::Route> route, std::string method,
@@ -139,7 +160,11 @@ void ChannelTable::release(ChannelHost& host) {
   const auto& log = *host.channel().log();
   if (log.form().tag.empty()) {
     const bool by_key = host.channel().route().ids.start.has_value();
-    worker_.house().beginnings.given(log.next_number() - 1, by_key ? host.channel().setup().key : std::string());
+    const std::string start_key(relay::start_key(host.channel().setup().key));
+    worker_.house().beginnings.given(log.next_number() - 1, by_key ? start_key : std::string());
+    const auto [first, last] = with_start_.equal_range(start_key);
+    const auto mine = std::find_if(first, last, [&host](const auto& entry) { return entry.second == &host; });
+    if (mine != last) with_start_.erase(mine);
   }
   bytes_ -= host.counted_bytes;
   host.close();
@@ -175,7 +200,7 @@ bool ChannelTable::close_unwatched() {
 }
 
 bool ChannelTable::may_go(ChannelHost& host) {
-  return host.channel().readers() == 0 && !host.is_waited_for() && !host.channel().setup().is_eager;
+  return host.channel().readers() == 0 && !host.is_waited_for() && !host.channel().is_eager();
 }
 
 bool ChannelTable::free_connection() {

@@ -55,6 +55,8 @@ class ChannelTable final : private net::Deadline::Listener {
   // Nobody reads it, nobody waits for it, and it is not kept for ever.
   [[nodiscard]] static bool may_go(ChannelHost& host);
   // is_kept: its log and journal are there.
+  // Where a log with `ids.start` begins: above all that the key's earlier logs have given, whatever their signature.
+  [[nodiscard]] std::uint64_t begin_with_start(std::uint64_t start, const std::string& start_key);
   ChannelHost* add(relay::Channel::Setup setup, SessionBinding binding, bool is_kept = false);
   void release(ChannelHost& host);
   void shed();
@@ -62,6 +64,7 @@ class ChannelTable final : private net::Deadline::Listener {
 
   Worker& worker_;
   std::unordered_map<std::string, std::unique_ptr<ChannelHost>> channels_;
+  std::unordered_multimap<std::string, ChannelHost*> with_start_;  // Those with `ids.start`, by start_key().
   std::uint64_t bytes_ = 0;
   net::Deadline expiry_;  // Lets aged entries of quiet channels go.
 };

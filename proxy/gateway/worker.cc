@@ -138,20 +138,49 @@ void Worker::apply(std::shared_ptr<const Settings> settings) {
 }
 
 void Worker::start_eager() {
+  std::unordered_set<std::string> keys;
+  for (const auto& route : settings_->routes) {
+    for (const auto& target : route->eager) keys.insert(eager_key(*route, target));
+  }
+  // What the configuration no longer names rests like any other, before its successor looks for room.
+  channels_.for_each([&keys](ChannelHost& host) {
+    auto& channel = host.channel();
+    if (!channel.is_eager() || keys.contains(channel.setup().key)) return;
+    channel.set_eager(false);
+    host.on_request_left();
+  });
   for (const auto& route : settings_->routes) {
     for (const auto& target : route->eager) open_eager(route, target);
   }
 }
 
-void Worker::open_eager(const std::shared_ptr<const relay::Route>& route, const std::string& target) {
+std::string Worker::eager_key(const relay::Route& route, const std::string& target) {
   // The key of an eager route is of path and query only: any request for the target has it.
   http::RequestHead head;
   head.method = "GET";
   head.origin_form = target;
-  const auto key = relay::channel_key(*route, head, {});
-  if (&owner_of(key) != this || channels_.find(key)) return;
-  auto* host = channels_.open_shared(route, key, relay::shared_target(head, *route), {}, false, true);
-  if (host) host->channel().connect();
+  return relay::channel_key(route, head, {});
+}
+
+void Worker::open_eager(const std::shared_ptr<const relay::Route>& route, const std::string& target) {
+  const auto key = eager_key(*route, target);
+  if (&owner_of(key) != this) return;
+  auto* host = channels_.find(key);
+  if (!host) {
+    http::RequestHead head;
+    head.method = "GET";
+    head.origin_form = target;
+    host = channels_.open_shared(route, key, relay::shared_target(head, *route), {}, false, true);
+    if (host) host->channel().connect();
+    return;
+  }
+  // One that a subscriber opened, or a store kept.
+  auto& channel = host->channel();
+  using State = relay::Channel::State;
+  const bool is_closed = channel.state() == State::Dormant || channel.state() == State::Final;
+  if (channel.is_eager() && !is_closed) return;
+  channel.set_eager(true);
+  if (is_closed) channel.connect();
 }
 
 // ----------------------------------------------------------------------------------------------------- sessions
@@ -210,7 +239,8 @@ ClientSession& Worker::add_session(std::unique_ptr<ClientSession> session) {
 Worker& Worker::owner_of(std::string_view channel_key) {
   const auto& workers = house_.workers;
   if (workers.size() < 2) return *this;
-  return *workers[std::hash<std::string_view>()(channel_key) % workers.size()];
+  // All logs that a key ever has are one loop's.
+  return *workers[std::hash<std::string_view>()(relay::start_key(channel_key)) % workers.size()];
 }
 
 std::uint64_t Worker::share_of(std::uint64_t limit) const {

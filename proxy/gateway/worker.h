@@ -90,7 +90,7 @@ class Worker final : private ClientHandler, private net::ListenerClient {
   [[nodiscard]] Result<void> listen(bool reuse_port, const std::vector<std::uint16_t>& ports = {});
   [[nodiscard]] std::vector<std::uint16_t> ports() const;
   void apply(std::shared_ptr<const Settings> settings);  // A reload.
-  // Opens the channels of `eager`.
+  // Opens the channels of `eager`, and keeps no others.
   void start_eager();
 
   // --- Drain
@@ -162,6 +162,7 @@ class Worker final : private ClientHandler, private net::ListenerClient {
   ClientSession& add_session(std::unique_ptr<ClientSession> session);
   [[nodiscard]] bool close_an_idle_session();
   void turn_away(ClientSession& session, http::RequestHead& head);
+  [[nodiscard]] static std::string eager_key(const relay::Route& route, const std::string& target);
   void open_eager(const std::shared_ptr<const relay::Route>& route, const std::string& target);
 
   House& house_;

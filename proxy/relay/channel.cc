@@ -30,7 +30,8 @@ Channel::Channel(Setup setup, ChannelPort& port, Random& random, const Clock& cl
                       : std::make_shared<replay::ReplayLog>(setup_.id_form, setup_.first_number, route().bounds())),
       parser_(*this, route().event_bytes),
       backoff_(route().reconnect_min, route().reconnect_max),
-      last_watched_(clock.now()) {
+      last_watched_(clock.now()),
+      is_eager_(setup_.is_eager) {
   if (route().upstream_format == UpstreamFormat::Ndjson) {
     ndjson_ = std::make_unique<sse::NdjsonParser>(static_cast<sse::ParserListener&>(*this), route().event_bytes);
   }
@@ -145,7 +146,7 @@ void Channel::on_upstream_open(StreamHead head, http::ContentCoding coding) {
   refused_.clear();
   opened_at_ = clock_.now();
   enter(State::Streaming);
-  if (readers_ == 0 && !is_lingering_ && !setup_.is_eager && route().linger != kForever) {
+  if (readers_ == 0 && !is_lingering_ && !is_eager_ && route().linger != kForever) {
     is_lingering_ = is_join_time_ = true;
     port_.set_timer(*this, ChannelTimer::Rest, std::max(route().linger, kJoinTime));
   }
@@ -416,13 +417,18 @@ void Channel::on_guest_left() {
   rest();
 }
 
+void Channel::set_eager(bool is_eager) {
+  is_eager_ = is_eager;
+  if (is_eager_ && readers_ == 0) stop_resting();
+}
+
 void Channel::rest() {
   // A session's response that is over has no upstream to keep, though the channel is not told to have ended yet.
   const bool is_reading = state_ == State::Streaming && (is_shared() || !arrived_end_);
   const bool has_upstream = is_reading || state_ == State::Connecting || state_ == State::Waiting;
   if (has_upstream) {
     // What happens meanwhile, trouble above all, does not begin the linger anew.
-    if (setup_.is_eager || route().linger == kForever || is_lingering_) return;
+    if (is_eager_ || route().linger == kForever || is_lingering_) return;
     if (route().linger > Millis(0)) {
       is_lingering_ = true;
       port_.set_timer(*this, ChannelTimer::Rest, route().linger);

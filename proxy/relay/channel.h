@@ -170,6 +170,10 @@ class Channel final : private sse::ParserListener, private replay::SequencerList
   // --- Readers
   void on_reader_joined();
   void on_reader_left();
+  // Its upstream is kept though nobody reads. A channel that is so no more rests when the next reader, or
+  // on_guest_left(), leaves it alone.
+  void set_eager(bool is_eager);
+  [[nodiscard]] bool is_eager() const { return is_eager_; }
   // Somebody who was about to join is gone: if nobody reads, the upstream is let go as after a last reader.
   void on_guest_left();
   [[nodiscard]] std::size_t readers() const { return readers_; }
@@ -284,6 +288,7 @@ class Channel final : private sse::ParserListener, private replay::SequencerList
   std::uint64_t foremost_position_ = 0;  // Its byte position in the log.
   bool is_foremost_stale_ = false;       // A reader left: ask the port when it matters.
   Millis last_watched_{0};
+  bool is_eager_;
 
   std::string compressed_;           // Received, not yet inflated.
   std::string pending_;              // Received, not yet parsed: readers are behind.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 #include "base/ascii.h"
 #include "base/seeded_bug.h"
@@ -11,6 +12,9 @@
 
 namespace ssequel::relay {
 namespace {
+
+// A shared channel's key: this part, with all that a request says, and behind it the log's signature.
+constexpr char kStart = 'b';
 
 void add_part(std::string& out, char kind, std::string_view part) {
   out += kind;
@@ -103,8 +107,6 @@ std::string log_signature(const Route& route) {
 std::string channel_key(const Route& route, const http::RequestHead& head, std::string_view identity) {
   std::string key;
   add_part(key, 'r', route.name);
-  // A log whose ids read otherwise is another log: a reload that changes them begins anew.
-  add_part(key, 's', log_signature(route));
   if (seeded_bug("two-upstreams")) add_part(key, 'x', head.fields.get("User-Agent").value_or(std::string_view()));
   for (const KeyPart& part : route.key) {
     switch (part.kind) {
@@ -150,7 +152,22 @@ std::string channel_key(const Route& route, const http::RequestHead& head, std::
         break;
     }
   }
-  return key;
+  std::string whole;
+  add_part(whole, kStart, key);
+  // A log whose ids read otherwise is another log: a reload that changes them begins anew.
+  whole += log_signature(route);
+  return whole;
+}
+
+std::string_view start_key(std::string_view key) {
+  if (!key.starts_with(kStart)) return key;
+  const auto colon = key.find(':');
+  std::size_t size = 0;
+  // A tag has no colon.
+  if (colon == std::string_view::npos) return key;
+  const auto parsed = std::from_chars(key.data() + 1, key.data() + colon, size);
+  if (parsed.ec != std::errc() || parsed.ptr != key.data() + colon) return key;
+  return key.substr(0, colon + 1 + size);
 }
 
 }  // namespace ssequel::relay

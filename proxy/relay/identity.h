@@ -22,8 +22,11 @@ namespace ssequel::relay {
 // What of a route decides how a log's entries read and who shares it: a change of it begins new logs.
 [[nodiscard]] std::string log_signature(const Route& route);
 
-// The key of a shared channel: route, signature and the parts that the route names. identity: as identity_of() gave it,
-// or what the authoriser said instead.
+// The key of a shared channel: route, the parts that the route names, and the signature. identity: as identity_of()
+// gave it, or what the authoriser said instead.
 [[nodiscard]] std::string channel_key(const Route& route, const http::RequestHead& head, std::string_view identity);
+// The key without the signature: the same for all logs that a key had, whatever reloads made of them. Of a session's
+// tag, all of it.
+[[nodiscard]] std::string_view start_key(std::string_view key);
 
 }  // namespace ssequel::relay

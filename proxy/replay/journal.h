@@ -69,6 +69,13 @@ struct LogRecord {
   IdForm form;
   std::uint64_t first_number = 1;
   bool has_start = false;  // Its numbers begin where the configuration says: they must outlive the log.
+  // By what they are remembered then: the key without the signature behind it, if it has one, since a log with another
+  // signature must not give them again.
+  [[nodiscard]] std::string_view start_key() const {
+    std::string_view start = key;
+    if (start.ends_with(signature)) start.remove_suffix(signature.size());
+    return start;
+  }
   bool is_session = false;
   std::string method, target, host;  // Of the upstream request.
   // Session: what its tag is bound to. identity is a digest, never a credential.

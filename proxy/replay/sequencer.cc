@@ -17,10 +17,17 @@ std::uint64_t Beginnings::begin_at_time(std::int64_t unix_micros) {
 
 std::uint64_t Beginnings::begin_at(std::uint64_t start, const std::string& key) {
   const std::lock_guard lock(mutex_);
+  // What is known of the key may be from before the loss.
+  if (forgotten_at_ != 0) start = std::min(start, kMaxNumber / 2) + forgotten_at_;
   const auto known = by_key_.find(key);
   if (known != by_key_.end()) return std::max(start, known->second + 2);
-  if (forgotten_at_ != 0) start = std::min(start, kMaxNumber / 2) + forgotten_at_;
   return highest_forgotten_ == 0 ? start : std::max(start, highest_forgotten_ + 2);
+}
+
+std::uint64_t Beginnings::begin_beside(std::uint64_t start, const std::string& key, std::int64_t unix_micros) {
+  const auto above = begin_at(start, key);
+  const auto now = static_cast<std::uint64_t>(std::max<std::int64_t>(unix_micros, 0));
+  return std::max(above, std::min(start, kMaxNumber / 2) + now);
 }
 
 void Beginnings::forgotten_at(std::uint64_t unix_micros) {

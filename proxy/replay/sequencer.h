@@ -42,7 +42,12 @@ class Beginnings {
   [[nodiscard]] std::uint64_t begin_at_time(std::int64_t unix_micros);
   // start: N. N for the first log of a key, later two above all numbers of the key's logs.
   [[nodiscard]] std::uint64_t begin_at(std::uint64_t start, const std::string& key);
-  // A log has given numbers up to here. Called when a log closes and, for keys with `start: N`, with the key.
+  // The same where an earlier log of the key goes on giving numbers beside the new one, which begins so much higher as
+  // if a million a second had been given since 1970.
+  [[nodiscard]] std::uint64_t begin_beside(std::uint64_t start, const std::string& key, std::int64_t unix_micros);
+  // A log has given numbers up to here. Called when a log closes, and for one with
+  // `start: N` that still lives when another begins; the key only for those, without what may change of it while ids of
+  // its logs are still held by clients.
   void given(std::uint64_t highest, const std::string& key_with_start);
   // A store lost what it knew at this time: numbers may have been given that nobody remembers. Logs with `start: N`
   // begin so much higher, as if a million a second had been given since 1970.

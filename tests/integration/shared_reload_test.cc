@@ -79,3 +79,103 @@ TEST_CASE("an eager target that a reload brings is connected") {
   reload(proxy, {route});
   CHECK(proxy.origin.next()->request.target() == "/events/b");
 }
+
+TEST_CASE("a log that a reload begins anew gives none of the ids again that `ids.start` once gave") {
+  auto route = public_route();
+  route.ids.start = 10;
+  SharedStory story(route);
+  story.say("one");
+  story.say("two");
+  CHECK(story.id_of("two") == "11");
+  route.ids.place = sse::IdPlace::Last;
+  SUBCASE("nobody reads the earlier one any more: two above its last id") {
+    story.first.close();
+    REQUIRE(story.proxy.run_until([&] { return story.proxy.worker().sessions() == 0; }));
+    reload(story.proxy, {route});
+    auto opener = story.proxy.get_stream("/events/a");
+    auto* upstream = story.proxy.origin.next();
+    upstream->begin_stream();
+    upstream->chunk("data: new\n\n");
+    REQUIRE(opener.await_events(1));
+    CHECK(opener.last_id() == "13");
+    auto again = story.join_after("11");
+    CHECK(again.field("Ssequel-Resume") == "sync-required; reason=unknown");
+  }
+  SUBCASE("it is still read and goes on: out of its way") {
+    reload(story.proxy, {route});
+    auto opener = story.proxy.get_stream("/events/a");
+    auto* upstream = story.proxy.origin.next();
+    upstream->begin_stream();
+    upstream->chunk("data: new\n\n");
+    REQUIRE(opener.await_events(1));
+    const auto begun = number_of(opener.last_id());
+    for (int i = 0; i < 50; ++i) story.upstream->chunk("data: more\n\n");
+    REQUIRE(story.first.await_events(52));
+    CHECK(story.first.last_id() == "61");
+    CHECK(begun > 1'000'000'000'000'000);
+    auto again = story.join_after("12");
+    CHECK(again.field("Ssequel-Resume") == "sync-required; reason=unknown");
+    // And back again: above both.
+    route.ids.place = sse::IdPlace::First;
+    route.ids.origin.kind = sse::OriginStyle::Kind::Comment;
+    reload(story.proxy, {route});
+    auto third = story.proxy.get_stream("/events/a");
+    auto* last = story.proxy.origin.next();
+    last->begin_stream();
+    last->chunk("data: third\n\n");
+    REQUIRE(third.await_events(1));
+    CHECK(number_of(third.last_id()) > begun + 1);
+  }
+}
+
+TEST_CASE("an eager target that a reload takes away rests like any other channel") {
+  auto route = public_route();
+  route.linger = Millis(0);
+  route.retain = Millis(0);
+  route.eager = {"/events/b"};
+  ProxyFixture proxy(route);
+  proxy.worker().start_eager();
+  auto* upstream = proxy.origin.next();
+  upstream->begin_stream();
+  proxy.settle();
+  auto changed = route;
+  SUBCASE("the target") { changed.eager = {}; }
+  SUBCASE("the signature") { changed.ids.place = sse::IdPlace::Last; }
+  SUBCASE("the route") { changed.name = "another"; }
+  reload(proxy, {changed});
+  CHECK(upstream->await_gone());
+  const auto kept = changed.eager.size();
+  CHECK(proxy.run_until([&] { return proxy.worker().channels().size() == kept; }));
+}
+
+TEST_CASE("an eager target that a reload takes away keeps who reads it, and lingers after them") {
+  auto route = public_route();
+  route.linger = Millis(0);
+  route.eager = {"/events/a"};
+  ProxyFixture proxy(route);
+  proxy.worker().start_eager();
+  auto* upstream = proxy.origin.next();
+  upstream->begin_stream();
+  auto reader = proxy.get_stream("/events/a");
+  REQUIRE(reader.await_head());
+  route.eager = {};
+  reload(proxy, {route});
+  upstream->chunk("data: on\n\n");
+  REQUIRE(reader.await_events(1));
+  CHECK_FALSE(upstream->is_gone());
+  reader.close();
+  CHECK(upstream->await_gone());
+}
+
+TEST_CASE("a channel that subscribers opened becomes eager when a reload names its target") {
+  auto route = public_route();
+  route.linger = Millis(0);
+  SharedStory story(route);
+  route.eager = {"/events/a"};
+  reload(story.proxy, {route});
+  story.first.close();
+  REQUIRE(story.proxy.run_until([&] { return story.proxy.worker().sessions() == 0; }));
+  story.proxy.settle();
+  CHECK_FALSE(story.upstream->is_gone());
+  CHECK(story.proxy.origin.requests() == 1);
+}

@@ -6,6 +6,7 @@
 #include <random>
 
 #include "base/ascii.h"
+#include "replay/journal.h"
 #include "unit/relay/requests.h"
 
 namespace ssequel::relay {
@@ -47,6 +48,35 @@ TEST_CASE("identity fields are known by name or prefix, without case") {
   CHECK_FALSE(is_identity_field("Authorization2", of));
   CHECK_FALSE(is_identity_field("X-Forwarded-For", of));
   CHECK_FALSE(is_identity_field("Authorization", {.fields = {"X-User"}}));
+}
+
+TEST_CASE("the start key of a shared channel is all of its key but the log's signature") {
+  Route route;
+  route.mode = Mode::Shared;
+  route.name = "feed";
+  http::RequestHead head;
+  head.method = "GET";
+  head.host = "example.test";
+  head.origin_form = "/events/a?x=1";
+  const auto key = channel_key(route, head, "me");
+  CHECK(start_key(key).size() < key.size());
+  auto other = route;
+  other.ids.place = sse::IdPlace::Last;
+  other.ids.start = 7;
+  const auto changed = channel_key(other, head, "me");
+  CHECK(changed != key);
+  CHECK(start_key(changed) == start_key(key));
+  CHECK(start_key(channel_key(route, head, "you")) != start_key(key));
+  head.origin_form = "/events/b?x=1";
+  CHECK(start_key(channel_key(route, head, "me")) != start_key(key));
+  // What a store remembers numbers by is the same.
+  CHECK(replay::LogRecord{.key = key, .signature = log_signature(route)}.start_key() == start_key(key));
+}
+
+TEST_CASE("the start key of a session's tag is the tag") {
+  for (const char* tag : {"b123456789012345678901", "1AAAAAAAAAAAAAAAAAAAAA", "b", "b:", "b5", ""}) {
+    CHECK(start_key(tag) == tag);
+  }
 }
 
 TEST_CASE("two lines are two values: their number and place count") {

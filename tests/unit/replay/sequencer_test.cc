@@ -56,6 +56,29 @@ TEST_CASE("start N begins a key's first log at N and later ones two above all it
   CHECK(beginnings.begin_at(1000, "b") == 1000);
 }
 
+TEST_CASE("a log with a start begins far above an earlier one that goes on beside it") {
+  Beginnings beginnings;
+  CHECK(beginnings.begin_at(10, "a") == 10);
+  beginnings.given(20, "a");
+  const auto beside = beginnings.begin_beside(10, "a", kNow);
+  CHECK(beside == kNow + 10);
+  // The earlier one is over by now; a third begins above both.
+  beginnings.given(1'000'000, "a");
+  beginnings.given(beside + 4, "a");
+  CHECK(beginnings.begin_at(10, "a") == beside + 6);
+  CHECK(beginnings.begin_beside(10, "a", -5) == beside + 6);
+  CHECK(beginnings.begin_beside(~std::uint64_t{0}, "b", kNow) > kNow);
+}
+
+TEST_CASE("what is known of a key with a start from before a loss does not make its numbers begin below the loss") {
+  Beginnings beginnings;
+  beginnings.given(12, "a");  // A later log of it gave 14 and 15, and was lost.
+  beginnings.forgotten_at(kNow);
+  CHECK(beginnings.begin_at(7, "a") == kNow + 7);
+  beginnings.given(kNow + 100, "a");
+  CHECK(beginnings.begin_at(7, "a") == kNow + 102);
+}
+
 TEST_CASE("a log that begins at the time begins above what logs with a start have given") {
   Beginnings beginnings;
   beginnings.given(kNow + 77, "a");
