@@ -63,8 +63,6 @@ JournalFile::~JournalFile() {
 
 Result<void> JournalFile::prepare() {
   auto& database = database_;
-  // Only a new file takes the page size and the vacuum mode. Without a limit a checkpoint would wait for none.
-  SSEQUEL_TRY(database.run(fmt::format("PRAGMA page_size={}; PRAGMA auto_vacuum=INCREMENTAL;", page_bytes())));
   auto application = database.ask("PRAGMA application_id");
   if (!application) return tl::unexpected(application.error());
   auto objects = database.ask("SELECT count(*) FROM sqlite_master");
@@ -73,6 +71,11 @@ Result<void> JournalFile::prepare() {
     return fail(ErrorCode::Misconfigured,
                 fmt::format("store.path: {} is another program's database; give the journal a directory of its own",
                             path_in(options_.directory)));
+  }
+  // Only a new file takes the page size and the vacuum mode. Set again, the latter would be a write: a start on a full
+  // disk would fail.
+  if (objects->value_or(0) == 0) {
+    SSEQUEL_TRY(database.run(fmt::format("PRAGMA page_size={}; PRAGMA auto_vacuum=INCREMENTAL;", page_bytes())));
   }
   auto mode = database.prepare("PRAGMA journal_mode=WAL");
   if (!mode) return tl::unexpected(mode.error());
