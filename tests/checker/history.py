@@ -211,6 +211,12 @@ class Run:
             return None
         return log, parts[1], log.known[text]
 
+    def log_of_dump(self, dump):
+        """What clients saw of it, or None. A tag tells the channel."""
+        tag = dump.get("tag", "")
+        channels = self.homes.get(tag, ()) if tag else (dump["channel"],)
+        return next((self.logs[channel, tag] for channel in channels if (channel, tag) in self.logs), None)
+
     # ------------------------------------------------------------------------------------------------- records
 
     def take(self, record):

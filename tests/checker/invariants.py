@@ -50,7 +50,7 @@ def k1_agreement(run, judge):
                 judge.violation("one id with different bytes", channel=log.channel, id=entries[0].id,
                                 seen=[(entry.id, entry.nonce or entry.reason, entry.frame) for entry in entries[:4]])
     for dump in run.dumps:
-        log = run.logs.get((dump["channel"], dump.get("tag", "")))
+        log = run.log_of_dump(dump)
         for number, frame, *_ in dump["entries"]:
             for entry in log.by_number.get(number, ()) if log else ():
                 judge.seen()

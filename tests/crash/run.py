@@ -16,6 +16,7 @@ import asyncio
 import random
 import shutil
 import signal
+import sqlite3
 import sys
 import tempfile
 import time
@@ -27,6 +28,7 @@ sys.path[:0] = [str(HERE.parent / "checker"), str(HERE.parent / "e2e")]
 import check  # noqa: E402  The paths above make these importable.
 import history  # noqa: E402
 from readers import Reader, come_to_the_end  # noqa: E402
+from scenario import SHARED_FIELDS  # noqa: E402
 from sources import Source  # noqa: E402
 from support.processes import Process  # noqa: E402
 from support.proxy import Proxy  # noqa: E402
@@ -97,12 +99,13 @@ class Crash:
 
     def source(self, channel, *, told=True, lossless=False, window=None, **more):
         self.history.record("channel", channel=channel, told=told, lossless=lossless, window=window,
-                            survives=self.survives)
+                            survives=self.survives, fields=SHARED_FIELDS)
         self.sources[channel] = Source(self.history, self.random, channel, **more)
 
     def make_sources(self):
         for number in (1, 2, 3):
             self.source(f"/feed/{number}", pace=0.02, tidy=number != 3)
+        self.source("/feed/bursts", pace=0.05, burst=20, tidy=True)
         self.source("/feed/breaking", pace=0.02, lives=(10, 120))
         self.source("/feed/ids", pace=0.02, tidy=True, origin=lambda seq: f"i-{seq}")
         self.source("/small", pace=0.02, tidy=True, window=SMALL)
@@ -121,11 +124,10 @@ class Crash:
         else:
             await self.sources[request.target].serve(exchange)
 
-    def reader(self, client, channel):
-        fields = []
+    def reader(self, client, channel, fields=()):
         target = channel
         if channel.startswith("private/"):
-            target, fields = "/private", [("Authorization", "Bearer " + channel[-1])]
+            target, fields = "/private", [("Authorization", "Bearer " + channel[-1]), *fields]
         return Reader(self.history, self.proxy.port, client, channel, target, fields=fields)
 
     def chat(self, client, method, **more):
@@ -209,7 +211,9 @@ class Crash:
         await self.ready()
         for channel in self.sources:
             for copy in range(3 if channel == "/feed/1" else 2):
-                self.readers.append(self.reader(f"{channel}#{copy}", channel))
+                # The first asks as an EventSource does, and is given a bookmark to begin with.
+                fields = [] if copy else [("Cache-Control", "no-cache")]
+                self.readers.append(self.reader(f"{channel}#{copy}", channel, fields))
         for number in (1, 2):
             self.readers.append(self.chat(f"talk{number}", "GET", pace=0.02, tidy=True,
                                           origin=(lambda seq: f"t-{seq}") if number == 1 else None))
@@ -232,6 +236,8 @@ class Crash:
             await self.ready()
             await self.replay()
             await self.end(signal.SIGTERM)
+            if self.store:
+                self.dump()
         finally:
             for task in tasks:
                 task.cancel()
@@ -270,7 +276,21 @@ class Crash:
                                for replayer, source in again))
 
 
-FLOORS = {"faults": 0.5, "resumes": 6, "suffixes": 2, "seams": 0.3, "sync:upstream-gap": 2, "exercised:K9": 20}
+    def dump(self):
+        """What the store holds of each log."""
+        database = sqlite3.connect(f"file:{self.folder}/store/ssequel.db?mode=ro", uri=True)
+        logs = database.execute("SELECT id, tag, target FROM logs WHERE forgotten=0").fetchall()
+        for log, tag, target in logs:
+            entries = []
+            for frames, in database.execute("SELECT frames FROM blocks WHERE log=? ORDER BY first", (log,)):
+                for frame in bytes(frames).split(b"\n\n")[:-1]:
+                    name = frame[len("id: "):frame.index(b"\n")].decode()
+                    entries.append([history.split_id(name)[1], history.digest(frame + b"\n\n")])
+            self.history.record("dump", channel=None if tag else target, tag=tag, entries=entries)
+        database.close()
+
+
+FLOORS = {"faults": 0.5, "resumes": 6, "suffixes": 2, "seams": 0.3, "sync:upstream-gap": 2, "exercised:K7": 0.01, "exercised:K9": 20}
 
 
 async def crash(arguments, seed):
