@@ -65,5 +65,12 @@ if [ "$only" != ctest ]; then
   else
     give_up "the end-to-end cases did not run: $line"
   fi
+  if [ $# -eq 0 ]; then  # Not where only some cases were asked for.
+    PYTHONDONTWRITEBYTECODE=1 python3 tests/crash/run.py --binary build/release/ssequel --kills 20 >"$log" 2>&1
+    result=$?
+    [ "$result" -ne 0 ] && cat "$log"
+    tail -n 2 "$log" | head -n 1
+    if [ "$result" -eq 0 ]; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+  fi
 fi
 finish

@@ -198,6 +198,7 @@ class Run:
         return any(self.struck_between(kind, since, until) for kind in self._strikes if kind not in survives)
 
     def any_between(self, since, until):
+        """True if anything was done to the proxy meanwhile."""
         return any(self.struck_between(kind, since, until) for kind in self._strikes)
 
     def sent_of(self, entry):

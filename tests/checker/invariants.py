@@ -258,7 +258,7 @@ def _order_of(run, judge, log, first, second, reasons, is_gapless):
         return
     _left_out(judge, second.connection.sent[:second.position], reasons, evidence)
     ended_clean = first.connection.how == "clean"
-    if ended_clean and not run.struck_between("kill", first.connection.opened, second.connection.opened):
+    if ended_clean and not run.any_between(first.connection.opened, second.connection.opened):
         _left_out(judge, first.connection.sent[first.position + 1:], reasons, evidence)
     if channel.lossless and second.seq != first.seq + 1 and "dropped" not in reasons:
         judge.violation("missing or doubled although the upstream goes on by its own ids", **evidence,
@@ -295,8 +295,7 @@ def k10_durable(run, judge):
     for attempt in run.attempts.values():
         if run.channels[attempt.channel].mode != "session" or not attempt.entries:
             continue
-        if attempt.how not in ("clean", "broken") or run.struck_between(
-                "kill", attempt.at, attempt.ended_at + END_GRACE):
+        if attempt.how not in ("clean", "broken") or run.any_between(attempt.at, attempt.ended_at + END_GRACE):
             continue
         log = attempt.entries[-1].log
         if len(log.feeders) == 1:

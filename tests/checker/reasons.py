@@ -56,7 +56,7 @@ def upstream_lost(run, attempt, entry, place):
     if connection is None or connection.how != "clean":
         return None
     # An end that was not yet in the log when the proxy was killed is not known after it: K10 looks at those seen.
-    if run.struck_between("kill", connection.opened, attempt.at):
+    if run.any_between(connection.opened, attempt.at):
         return None
     return "the upstream is called lost though it ended cleanly"
 

@@ -82,7 +82,7 @@ class Crash:
         self.random = random.Random(seed)
         self.history = history.Writer(Path(folder) / "history.jsonl")
         is_disk = arguments.store == "disk"
-        self.survives = ["cut", "upstream"] + (["kill"] if is_disk else [])
+        self.survives = ["cut", "upstream"] + (["kill", "stop"] if is_disk else [])
         self.upstream = Upstream(self.serve)
         self.proxy = None
         self.folder = Path(folder)
@@ -185,10 +185,12 @@ class Crash:
             raise Failure(f"the proxy ended by itself, {code}:\n" + "\n".join(list(process.log)[-20:]))
 
     async def kill_and_start(self):
-        """One fault: it lasts until the proxy is ready again, and may be several kills."""
+        """One fault: it lasts until the proxy is ready again, and may be several kills. One in ten begins with a stop as
+        it should be."""
         began = time.monotonic()
-        await self.end(signal.SIGKILL)
-        self.kills += 1
+        is_stop = self.random.random() < 0.1
+        await self.end(signal.SIGTERM if is_stop else signal.SIGKILL)
+        self.kills += not is_stop
         while self.kills < self.arguments.kills and self.random.random() < 0.2:  # During the start.
             await self.launch()
             await asyncio.sleep(self.random.uniform(0, 1.5 * self.starting))
@@ -196,7 +198,7 @@ class Crash:
             self.kills += 1
         await self.launch()
         await self.ready()
-        self.history.record("fault", **{"class": "kill"}, at=began, until=time.monotonic())
+        self.history.record("fault", **{"class": "stop" if is_stop else "kill"}, at=began, until=time.monotonic())
 
     # ------------------------------------------------------------------------------------------------- the run
 
