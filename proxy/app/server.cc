@@ -47,7 +47,7 @@ Result<void> Server::open_store() {
   store::DiskOptions disk{.directory = options.path, .sync_always = options.sync_always};
   // With the write-ahead log the files stay within twice the windows.
   for (const auto& route : config_.options.routes) {
-    disk.wal_bytes = std::clamp<std::uint64_t>(route.window.bytes / 8, 256 * 1024, disk.wal_bytes);
+    disk.wal_bytes = std::clamp<std::uint64_t>(route.window.bytes / 4, 256 * 1024, disk.wal_bytes);
   }
   auto opened = store::DiskStore::open(std::move(disk), logger_, house_.clock);
   if (!opened) return tl::unexpected<Error>(opened.error());

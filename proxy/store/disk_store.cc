@@ -22,7 +22,7 @@ namespace {
 constexpr Millis kFirstRetry{50};
 constexpr Millis kLongestRetry{1000};
 // The write-ahead log may grow to so many times its bound while it is being moved; then commits wait for that.
-constexpr std::uint64_t kMostWal = 4;
+constexpr std::uint64_t kMostWal = 2;
 
 std::string read_boot_id() {
   std::ifstream file("/proc/sys/kernel/random/boot_id");

@@ -30,7 +30,7 @@ struct DiskOptions {
   std::string directory;
   bool sync_always = false;  // Each commit is on disk before it is told; else it survives the process only.
   // The write-ahead log begins anew when it has this many; it may have some more while it is being moved.
-  std::uint64_t wal_bytes = 4 * 1024 * 1024;
+  std::uint64_t wal_bytes = 16 * 1024 * 1024;
   const char* vfs = nullptr;  // SQLite's file layer; null: its own.
   std::string boot_id;        // Empty: the running kernel's.
 };

@@ -90,8 +90,8 @@ Result<void> JournalFile::prepare() {
   mode->reset();
   SSEQUEL_TRY(
       database.run(fmt::format("PRAGMA wal_autocheckpoint=0; PRAGMA journal_size_limit={}; PRAGMA temp_store=MEMORY; "
-                               "PRAGMA cache_size=-4096; PRAGMA synchronous=FULL;",
-                               8 * 1024 * 1024)));
+                               "PRAGMA cache_size=-4096; PRAGMA secure_delete=OFF; PRAGMA synchronous=FULL;",
+                               32 * 1024 * 1024)));
   sqlite3_wal_hook(
       database.handle(),
       [](void* self, sqlite3*, const char*, int pages) {
