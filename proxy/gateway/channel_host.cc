@@ -190,6 +190,11 @@ void ChannelHost::continue_with(std::unique_ptr<UpstreamSession> upstream, const
   adopt_upstream(std::move(upstream), head, request_origin, coding);
 }
 
+void ChannelHost::stop_continuing() {
+  is_continuing_ = false;
+  for (auto* waiter : std::exchange(continue_waiters_, {})) waiter->on_continued();
+}
+
 bool ChannelHost::upload(Subscription& uploader, std::string_view content) {
   if (!upstream_ || upstream_->is_over() || upstream_->write_content(content)) return true;
   uploader_ = &uploader;
@@ -350,6 +355,7 @@ void ChannelHost::close() {
   rest_deadline_.cancel();
   drop_upstream();
   tell_closed();
+  stop_continuing();
   for (const auto& [origin, waiters] : std::exchange(cors_waiters_, {})) {
     for (auto* waiter : waiters) waiter->on_cors_changed();
   }

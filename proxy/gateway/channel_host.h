@@ -50,6 +50,14 @@ class CorsWaiter {
   virtual void on_cors_trouble(relay::TroubleReason reason, int status, Millis retry_after) = 0;
 };
 
+// Somebody at the very end of a session who comes while another one asks the upstream for more.
+class ContinueWaiter {
+ public:
+  virtual ~ContinueWaiter() = default;
+  // The other one has its answer, whatever it is, or the channel is gone. To be looked at in a turn of its own.
+  virtual void on_continued() = 0;
+};
+
 // What a session's tag is bound to.
 struct SessionBinding {
   std::string identity;
@@ -79,6 +87,14 @@ class ChannelHost final : public Retirable,
   void continue_with(std::unique_ptr<UpstreamSession> upstream, const http::ResponseHead& head,
                      std::string_view request_origin, http::ContentCoding coding);
 
+  // One asks for more at a time, and the others wait: two answers would follow each other in the log as if the second
+  // went on where the first one ended.
+  [[nodiscard]] bool is_continuing() const { return is_continuing_; }
+  void start_continuing() { is_continuing_ = true; }
+  void stop_continuing();
+  void wait_for_continuing(ContinueWaiter& waiter) { continue_waiters_.push_back(&waiter); }
+  void leave_continuing(ContinueWaiter& waiter) { std::erase(continue_waiters_, &waiter); }
+
   // Counts a reader, before its subscription is made.
   void admit_reader(const std::shared_ptr<relay::Credential>& credential);
   // The readers on this loop.
@@ -95,7 +111,7 @@ class ChannelHost final : public Retirable,
   // The content will never be whole: the upstream is let go.
   void break_upload();
 
-  [[nodiscard]] bool is_waited_for() const { return !waiters_.empty() || !cors_waiters_.empty(); }
+  [[nodiscard]] bool is_waited_for() const { return !waiters_.empty() || !cors_waiters_.empty() || is_continuing_; }
   // Counts against limits.upstream_connections.
   [[nodiscard]] bool has_connection() const { return upstream_ && upstream_->has_slot(); }
 
@@ -187,6 +203,8 @@ class ChannelHost final : public Retirable,
   bool is_closed_ = false;
   bool is_open_due_ = false;  // Waiters are to be told that the standing stream is open.
   std::vector<ChannelWaiter*> waiters_;
+  bool is_continuing_ = false;  // True exactly while a request asks the upstream to go on behind the log's end.
+  std::vector<ContinueWaiter*> continue_waiters_;
   std::map<std::string, std::shared_ptr<const http::Fields>> cors_;
   std::map<std::string, std::vector<CorsWaiter*>> cors_waiters_;  // The first one asks.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

@@ -38,10 +38,14 @@ ClientSession::ClientSession(net::Owned<net::Stream> stream, net::DeadlineQueue&
   minor_version_ = handover.minor_version;
   request_keep_alive_ = handover.keep_alive;
   is_head_request_ = handover.is_head;
+  content_over_ = handover.is_content_over;
+  content_held_ = !content_over_;
+  expects_continue_ = handover.expects_continue;
+  if (handover.parser) parser_ = std::move(*handover.parser);
 }
 
 std::optional<Handover> ClientSession::hand_over() {
-  SSEQUEL_ASSERT(state_ == State::Busy && content_over_ && !processing_, "a request is handed over whole");
+  SSEQUEL_ASSERT(state_ == State::Busy && !processing_, "a request is handed over between two steps");
   Handover handover;
   if (stream_ && !stream_->is_blocked()) {
     handover.peer = peer_address();
@@ -52,6 +56,9 @@ std::optional<Handover> ClientSession::hand_over() {
   handover.minor_version = minor_version_;
   handover.keep_alive = request_keep_alive_;
   handover.is_head = is_head_request_;
+  handover.is_content_over = content_over_;
+  handover.expects_continue = expects_continue_;
+  handover.parser = std::move(parser_);
   retire_exchange();
   over();
   if (handover.descriptor < 0) return std::nullopt;

@@ -50,6 +50,9 @@ struct Handover {
   std::uint8_t minor_version = 1;
   bool keep_alive = true;
   bool is_head = false;
+  bool is_content_over = true;
+  bool expects_continue = false;
+  std::optional<http::RequestParser> parser;  // In the middle of the request.
 };
 
 struct ClientTimeouts {
@@ -62,7 +65,8 @@ class ClientSession final : public Retirable, private net::StreamListener, priva
  public:
   ClientSession(net::Owned<net::Stream> stream, net::DeadlineQueue& deadlines, ClientHandler& handler,
                 const http::ParserLimits& limits, const ClientTimeouts& timeouts);
-  // Goes on with a request that another loop has read; begin() follows.
+  // Goes on with a request that another loop has read; begin() follows. What content is still to come is held back
+  // until hold_content(false).
   ClientSession(net::Owned<net::Stream> stream, net::DeadlineQueue& deadlines, ClientHandler& handler,
                 const http::ParserLimits& limits, const ClientTimeouts& timeouts, Handover handover);
 
@@ -84,8 +88,8 @@ class ClientSession final : public Retirable, private net::StreamListener, priva
   // The answer ends before it is complete, and the client can tell: by the missing last chunk or bytes if it is
   // delimited, else by RST.
   void break_off(bool is_delimited);
-  // Takes the connection off this loop; only while a request without content to come is being answered, of which
-  // nothing was written yet, and not from inside on_request(). The session is over. Nothing if the connection is gone.
+  // Takes the connection off this loop; only while a request is being answered, of which nothing was written yet, and
+  // not from inside on_request(). The session is over. Nothing if the connection is gone.
   [[nodiscard]] std::optional<Handover> hand_over();
   // A whole answer of our own; the exchange, if any, is over. close: the connection ends behind it.
   void respond(std::string_view message, bool close);

@@ -18,6 +18,15 @@ SessionBinding binding_of(const SessionContext& context) {
 
 std::string_view tag_of(const relay::LastEventId& id) { return replay::parse_id(id.value).tag; }
 
+// In the place of an id of ours, the origin id in it.
+relay::UpstreamLastEventId upstream_id_of(const relay::LastEventId& id) {
+  using Kind = relay::UpstreamLastEventId::Kind;
+  if (!id.has_tag) return {};
+  const auto parsed = replay::parse_id(id.value);
+  if (!parsed.origin || !http::is_field_value(*parsed.origin)) return {.kind = Kind::Removed, .value = {}};
+  return {.kind = Kind::Replaced, .value = *parsed.origin};
+}
+
 bool lists_method(const relay::Route& route, std::string_view method) {
   return std::find(route.match.methods.begin(), route.match.methods.end(), method) != route.match.methods.end();
 }
@@ -31,7 +40,16 @@ void start_session_request(Worker& worker, ClientSession& client, std::shared_pt
   context.route = std::move(route);
   context.id = std::move(id);
   context.head = std::move(head);
-  if (context.id.is_present && context.id.is_readable && replay::has_tag_form(context.id.value)) {
+  if (context.head.method == "HEAD") {
+    // No content, hence nothing to resume (RFC 9110 §9.3.2); our ids stay here all the same.
+    const auto upstream_id = upstream_id_of(context.id);
+    auto exchange = std::make_unique<Forward>(worker, client, std::move(record));
+    auto& begun = *exchange;
+    client.begin(std::move(exchange));
+    begun.start(context.head, context.route.get(), upstream_id);
+    return;
+  }
+  if (context.id.has_tag) {
     auto exchange = std::make_unique<SessionResume>(worker, client, std::move(context), std::move(record));
     auto& begun = *exchange;
     client.begin(std::move(exchange));
@@ -133,15 +151,38 @@ void SessionOpen::trouble(relay::TroubleReason reason, int status, Millis retry_
 
 // ----------------------------------------------------------------------------------------------------- continue
 
+void SessionContinue::stop() {
+  if (!std::exchange(is_asking_, false)) return;
+  if (auto* host = worker_.channels().find(tag_)) host->stop_continuing();
+}
+
+void SessionContinue::on_client_gone() {
+  SessionOpen::on_client_gone();
+  stop();
+}
+
+bool SessionContinue::judge_head(http::ResponseHead& head) {
+  const bool is_taken = SessionOpen::judge_head(head);
+  stop();
+  return is_taken;
+}
+
+bool SessionContinue::judge_failure(UpstreamFailure failure, const Error& error) {
+  const bool is_taken = SessionOpen::judge_failure(failure, error);
+  stop();
+  return is_taken;
+}
+
 void SessionContinue::take_stream(http::ResponseHead& head, http::ContentCoding coding) {
   auto* host = worker_.channels().find(tag_);
   if (!host || host->channel().state() != relay::Channel::State::Ended) {
-    open_channel(head, coding);  // Gone, or somebody else was first: a channel of its own.
+    // Gone meanwhile: as for any tag whose channel is gone, an origin id in it was asked for, else nothing is known.
+    tell_unknown_ = upstream_id_of(context_.id).kind != relay::UpstreamLastEventId::Kind::Replaced;
+    open_channel(head, coding);
     return;
   }
-  const auto place = host->channel().log()->appended();
   Beginning beginning;
-  beginning.place = place;
+  beginning.place = place_;
   StreamAnswer answer;
   answer.head = &context_.head;
   answer.last_event_id = &context_.id;
@@ -162,16 +203,25 @@ SessionResume::~SessionResume() {
   if (!is_over_) on_client_gone();
 }
 
-void SessionResume::on_client_gone() {
+void SessionResume::leave() {
   if (std::exchange(is_asking_, false)) worker_.authorizer().forget(*this);
+  if (!std::exchange(is_waiting_, false)) return;
+  if (auto* host = worker_.channels().find(tag_of(context_.id))) host->leave_continuing(*this);
+}
+
+void SessionResume::on_client_gone() {
+  leave();
   if (!std::exchange(is_over_, true)) worker_.log_access(record_, 499);
 }
 
-void SessionResume::on_content_end(const http::Fields&) {
-  if (!moves_to_) return;
-  worker_.loop().defer([this, alive = alive_] {
-    if (*alive && !is_over_) move_to(*moves_to_);
-  });
+void SessionResume::on_drain() {
+  if (is_over_ || context_.head.method != "GET" || !accepts_event_stream(context_.head.fields)) return;
+  leave();
+  is_over_ = true;
+  ++worker_.route_counters(context_.route->name).trouble[static_cast<std::size_t>(relay::TroubleReason::Drain)];
+  record_.cause = "drain";
+  worker_.log_access(record_, 200);
+  worker_.answer_trouble(client_, *context_.route, context_.head, worker_.drain_retry(*context_.route));
 }
 
 void SessionResume::move_to(Worker& owner) {
@@ -189,8 +239,17 @@ void SessionResume::move_to(Worker& owner) {
 }
 
 void SessionResume::start() {
+  if (!context_.id.is_readable) {
+    resume();  // Several, of which one has a tag's form: no one's.
+    return;
+  }
   if (auto& owner = worker_.owner_of(tag_of(context_.id)); &owner != &worker_) {
-    moves_to_ = &owner;  // on_content_end() follows, without content too.
+    // The channel is another loop's, and so is what follows. Not from inside the parser: the rest of the request, which
+    // may have to go upstream, moves along.
+    client_.hold_content(true);
+    worker_.loop().defer([this, alive = alive_, &owner] {
+      if (*alive && !is_over_) move_to(owner);
+    });
     return;
   }
   using Kind = relay::Authorize::Kind;
@@ -208,7 +267,6 @@ void SessionResume::on_verdict(const Verdict& verdict) {
   is_asking_ = false;
   if (verdict.kind == Verdict::Kind::Admitted) {
     resume();
-    client_.hold_content(false);
     return;
   }
   is_over_ = true;
@@ -248,10 +306,32 @@ ChannelHost* SessionResume::known_channel() {
 
 void SessionResume::resume() {
   if (auto* host = known_channel()) {
+    if (waits_for_another(*host)) return;
     resume_in(*host);
   } else {
     without_channel();
   }
+  client_.hold_content(false);
+}
+
+bool SessionResume::waits_for_another(ChannelHost& host) {
+  auto& channel = host.channel();
+  if (!host.is_continuing() || channel.state() != relay::Channel::State::Ended) return false;
+  channel.expire();
+  const auto resume = replay::resume(*channel.log(), context_.id.value);
+  const bool is_at_end = resume.kind == replay::Resume::Kind::Suffix && resume.place == channel.log()->published();
+  if (!is_at_end || context_.head.method != "GET") return false;
+  is_waiting_ = true;
+  client_.hold_content(true);  // It may have to go upstream after all.
+  host.wait_for_continuing(*this);
+  return true;
+}
+
+void SessionResume::on_continued() {
+  is_waiting_ = false;
+  worker_.loop().defer([this, alive = alive_] {
+    if (*alive && !is_over_) resume();
+  });
 }
 
 void SessionResume::resume_in(ChannelHost& host) {
@@ -280,8 +360,9 @@ void SessionResume::resume_in(ChannelHost& host) {
         if (const auto last = channel.last_origin_id(); !last.empty()) {
           id = {.kind = relay::UpstreamLastEventId::Kind::Replaced, .value = std::string(last)};
         }
+        host.start_continuing();
         auto next = std::make_unique<SessionContinue>(worker_, client_, std::move(context_), std::move(record_),
-                                                      channel.setup().key);
+                                                      channel.setup().key, beginning.place);
         auto& begun = *next;
         client_.replace(std::move(next));
         begun.start_session(id, false);
@@ -314,8 +395,7 @@ void SessionResume::without_channel() {
   const bool is_get = context_.head.method == "GET" || seeded_bug("post-asked-twice");
   if (is_get && parsed.origin) {
     // The service's own resumption stands behind ours.
-    relay::UpstreamLastEventId id{.kind = relay::UpstreamLastEventId::Kind::Replaced, .value = *parsed.origin};
-    if (!http::is_field_value(id.value)) id = {.kind = relay::UpstreamLastEventId::Kind::Removed, .value = {}};
+    const auto id = upstream_id_of(context_.id);
     const bool lost = id.kind == relay::UpstreamLastEventId::Kind::Removed;
     auto next = std::make_unique<SessionOpen>(worker_, client_, std::move(context_), std::move(record_));
     auto& begun = *next;

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "gateway/authorizer.h"
+#include "gateway/channel_host.h"
 #include "gateway/forward.h"
 #include "gateway/stream_answer.h"
 
@@ -40,33 +41,47 @@ class SessionOpen : public Forward {
 };
 
 // At the very end of a channel whose upstream has ended: asks again, with its last origin id, and the channel goes on
-// with the answer.
+// with the answer. While it asks, ChannelHost::is_continuing().
 class SessionContinue final : public SessionOpen {
  public:
-  SessionContinue(Worker& worker, ClientSession& client, SessionContext context, AccessRecord record, std::string tag)
-      : SessionOpen(worker, client, std::move(context), std::move(record)), tag_(std::move(tag)) {}
+  // place: what the request's id resolved to, the log's end.
+  SessionContinue(Worker& worker, ClientSession& client, SessionContext context, AccessRecord record, std::string tag,
+                  replay::Place place)
+      : SessionOpen(worker, client, std::move(context), std::move(record)), tag_(std::move(tag)), place_(place) {}
+  ~SessionContinue() override { stop(); }
+  void on_client_gone() override;
 
  private:
+  bool judge_head(http::ResponseHead& head) override;
+  bool judge_failure(UpstreamFailure failure, const Error& error) override;
   void take_stream(http::ResponseHead& head, http::ContentCoding coding) override;
+  void stop();
   std::string tag_;
+  replay::Place place_;
+  bool is_asking_ = true;
 };
 
 // A request whose Last-Event-ID has a tag's form.
-class SessionResume final : public Exchange, private AuthorizeWaiter {
+class SessionResume final : public Exchange, private AuthorizeWaiter, private ContinueWaiter {
  public:
   SessionResume(Worker& worker, ClientSession& client, SessionContext context, AccessRecord record);
   ~SessionResume() override;
   void start();
 
   void on_content(std::string_view) override {}  // Read and thrown away.
-  void on_content_end(const http::Fields&) override;
+  void on_content_end(const http::Fields&) override {}
   void on_client_writable() override {}
   void on_client_eof() override { client_.cut(false); }
   void on_client_gone() override;
+  void on_drain() override;
 
  private:
   void on_verdict(const Verdict& verdict) override;
+  void on_continued() override;
   void resume();
+  // True if the request is at the very end, and another one asks the upstream already.
+  bool waits_for_another(ChannelHost& host);
+  void leave();
   void move_to(Worker& owner);
   void resume_in(ChannelHost& host);
   void without_channel();
@@ -78,7 +93,7 @@ class SessionResume final : public Exchange, private AuthorizeWaiter {
   AccessRecord record_;
   bool is_asking_ = false;
   bool is_over_ = false;
-  Worker* moves_to_ = nullptr;  // The channel is another loop's: moves there when the content is over.
+  bool is_waiting_ = false;  // For another one's question to the upstream.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -254,8 +254,9 @@ void Worker::post(std::function<void()> task) {
 }
 
 void Worker::take_over(Handover handover, std::function<void(ClientSession&)> begin, std::function<void()> lost) {
-  post([this, handover = std::move(handover), begin = std::move(begin), lost = std::move(lost)]() mutable {
-    auto stream = net::Stream::adopt(loop_, handover.descriptor, handover.is_unix);
+  auto luggage = std::make_shared<Handover>(std::move(handover));
+  post([this, luggage, begin = std::move(begin), lost = std::move(lost)]() mutable {
+    auto stream = net::Stream::adopt(loop_, luggage->descriptor, luggage->is_unix);
     if (!stream) {
       lost();
       return;
@@ -264,7 +265,7 @@ void Worker::take_over(Handover handover, std::function<void(ClientSession&)> be
     begin(add_session(std::make_unique<ClientSession>(
         std::move(*stream), deadlines_, static_cast<ClientHandler&>(*this), parser_limits(*settings_),
         ClientTimeouts{.header = limits.header_timeout, .idle = limits.idle_timeout, .send = limits.send_timeout},
-        std::move(handover))));
+        std::move(*luggage))));
   });
 }
 
@@ -322,10 +323,8 @@ void Worker::on_request(ClientSession& session, http::RequestHead& head) {
 bool Worker::belongs(const relay::Route& route, const http::RequestHead& head, const relay::LastEventId& id) {
   const bool is_listed = has_method(route, head.method);
   if (route.mode == relay::Mode::Shared) {
-    if (!is_listed || head.method != "GET" || head.framing.kind != http::Framing::Kind::None || head.is_upgrade) {
-      return false;
-    }
-  } else if (id.is_present && replay::has_tag_form(id.value)) {
+    if (!is_listed || head.method != "GET" || http::has_content(head.framing) || head.is_upgrade) return false;
+  } else if (id.has_tag) {
     // A tag is ours whatever Accept says: by GET, or by the method that opened its channel.
     if (is_listed || head.method == "GET") return true;
     auto* host = channels_.find(replay::parse_id(id.value).tag);

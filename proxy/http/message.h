@@ -19,6 +19,11 @@ struct Framing {
   std::uint64_t length = 0;
 };
 
+// Whether a byte of content may come. `Content-Length: 0` says that none does.
+[[nodiscard]] constexpr bool has_content(const Framing& framing) noexcept {
+  return framing.kind != Framing::Kind::None && (framing.kind != Framing::Kind::Length || framing.length != 0);
+}
+
 struct RequestHead {
   std::string method;  // As sent: GET, POST, any token (QUERY, PROPFIND ...).
   std::string target;  // Request target as sent, raw bytes. Absolute-form is kept here; see authority and path_query.

@@ -5,6 +5,7 @@
 #include "base/ascii.h"
 #include "http/serializer.h"
 #include "relay/pairs.h"
+#include "replay/event_id.h"
 
 namespace ssequel::relay {
 namespace {
@@ -72,6 +73,7 @@ LastEventId last_event_id_of(const http::RequestHead& head, const std::vector<st
   head.fields.for_each([&](const http::Field& field) {
     if (!ascii::equals(field.name, "Last-Event-ID")) return;
     ++lines;
+    id.has_tag |= replay::has_tag_form(field.value);
     id.value = field.value;
   });
   // An empty field counts as none.
@@ -89,6 +91,7 @@ LastEventId last_event_id_of(const http::RequestHead& head, const std::vector<st
     id.from_query = true;
     id.is_readable = http::is_field_value(id.value);
     if (!id.is_readable) id.value.clear();
+    id.has_tag = replay::has_tag_form(id.value);
     return id;
   }
   return {};

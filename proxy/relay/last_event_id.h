@@ -17,7 +17,8 @@ struct LastEventId {
   bool is_present = false;
   bool is_readable = false;
   bool from_query = false;
-  std::string value;  // As it came; a query value percent-decoded once.
+  bool has_tag = false;  // It, or one of several, has a tag's form: ours, and never the upstream's affair.
+  std::string value;     // As it came; a query value percent-decoded once.
 };
 
 [[nodiscard]] LastEventId last_event_id_of(const http::RequestHead& head, const std::vector<std::string>& parameters);

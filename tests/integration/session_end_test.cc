@@ -182,23 +182,120 @@ TEST_CASE("at_end upstream relays an answer of another kind and keeps the log") 
   CHECK(replay.data() == Strings{"two"});
 }
 
-TEST_CASE("at_end upstream where two come at once gives each an answer of the upstream's") {
+TEST_CASE("at_end upstream where two come at once asks once, and both go on with the answer from where they were") {
+  for (const bool is_clean : {true, false}) {
+    ProxyFixture proxy(at_end_route(relay::AtEnd::Upstream));
+    EndedSession session(proxy, is_clean);
+    auto first = proxy.resume("/events/a", session.id);
+    auto* origin = proxy.origin.next();
+    auto second = proxy.resume("/events/a", session.id);
+    auto third = proxy.resume("/events/a", tag_of(session.id) + "-1");
+    proxy.settle();
+    CHECK(proxy.origin.requests() == 2);
+    CHECK_FALSE(second.response().has_head);
+    // Who has something to read does not wait.
+    REQUIRE(third.await_events(1));
+    origin->begin_stream();
+    origin->chunk("data: three\n\n");
+    // After an answer that broke off, each of them is told.
+    for (auto* client : {&first, &second}) {
+      REQUIRE(client->await_content("three"));
+      const auto events = client->events();
+      REQUIRE(events.size() == (is_clean ? 1 : 2));
+      CHECK(events.front().id == tag_of(session.id) + "-3");
+      CHECK((events.front().event == "sync-required") == !is_clean);
+    }
+    origin->end_stream();
+    REQUIRE(first.await_complete());
+    REQUIRE(second.await_complete());
+    CHECK(proxy.origin.requests() == 2);
+  }
+}
+
+TEST_CASE("at_end upstream where two come at once and the answer is over at once skips nothing") {
+  ProxyFixture proxy(at_end_route(relay::AtEnd::Upstream));
+  EndedSession session(proxy, true);
+  auto first = proxy.resume("/events/a", session.id);
+  auto* origin = proxy.origin.next();
+  auto second = proxy.resume("/events/a", session.id);
+  proxy.settle();
+  origin->begin_stream();
+  origin->chunk("data: three\n\ndata: four\n\n");
+  origin->end_stream();
+  for (auto* client : {&first, &second}) {
+    REQUIRE(client->await_complete());
+    CHECK(client->data() == Strings{"three", "four"});
+  }
+}
+
+TEST_CASE("at_end upstream where the first has no stream for an answer lets the next one ask") {
   ProxyFixture proxy(at_end_route(relay::AtEnd::Upstream));
   EndedSession session(proxy, true);
   auto first = proxy.resume("/events/a", session.id);
   auto* for_first = proxy.origin.next();
   auto second = proxy.resume("/events/a", session.id);
+  auto third = proxy.resume("/events/a", session.id);
+  proxy.settle();
+  SUBCASE("another kind") {
+    for_first->answer("", 204);
+    REQUIRE(first.await_complete());
+    CHECK(first.status() == 204);
+  }
+  SUBCASE("trouble") {
+    for_first->answer("", 503);
+    REQUIRE(first.await_broken());
+    CHECK(first.content().find("retry: ") == 0);
+  }
+  SUBCASE("none") {
+    for_first->send("nonsense\r\n\r\n");
+    REQUIRE(first.await_broken());
+  }
+  SUBCASE("it has left") { first.close(); }
   auto* for_second = proxy.origin.next();
-  for_first->begin_stream();
-  for_first->chunk("data: first\n\n");
-  REQUIRE(first.await_events(1));
+  CHECK_FALSE(third.response().has_head);
   for_second->begin_stream();
-  for_second->chunk("data: second\n\n");
-  REQUIRE(second.await_events(1));
-  CHECK(first.data() == Strings{"first"});
-  CHECK(second.data() == Strings{"second"});
-  CHECK(tag_of(first.last_id()) == tag_of(session.id));
-  CHECK(tag_of(second.last_id()) != tag_of(session.id));
+  for_second->chunk("data: three\n\n");
+  for (auto* client : {&second, &third}) {
+    REQUIRE(client->await_events(1));
+    CHECK(client->last_id() == tag_of(session.id) + "-3");
+  }
+  CHECK(proxy.origin.requests() == 3);
+}
+
+TEST_CASE("at_end upstream whose channel goes while it asks is answered as unknown, unless the id has an origin id") {
+  for (const bool has_origin : {false, true}) {
+    auto route = at_end_route(relay::AtEnd::Upstream);
+    route.retain = Millis(100);
+    ProxyFixture proxy(route);
+    EndedSession session(proxy, true, has_origin ? "id: a\ndata: one\n\n" : "data: one\n\n");
+    auto first = proxy.resume("/events/a", session.id);
+    auto* origin = proxy.origin.next();
+    auto second = proxy.resume("/events/a", session.id);
+    REQUIRE(proxy.run_until([&] { return proxy.worker().channels().size() == 0; }));
+    // The second one is no longer bound to the first.
+    auto* for_second = proxy.origin.next();
+    for (auto* upstream : {origin, for_second}) {
+      upstream->begin_stream();
+      upstream->chunk("data: fresh\n\n");
+    }
+    for (auto* client : {&first, &second}) {
+      REQUIRE(client->await_content("fresh"));
+      CHECK(client->field("Ssequel-Resume") == (has_origin ? "live" : "sync-required; reason=unknown"));
+      CHECK(tag_of(client->last_id()) != tag_of(session.id));
+    }
+  }
+}
+
+TEST_CASE("a drain sends on who waits for another one's question at a session's end") {
+  ProxyFixture proxy(at_end_route(relay::AtEnd::Upstream));
+  EndedSession session(proxy, true);
+  auto first = proxy.resume("/events/a", session.id);
+  static_cast<void>(proxy.origin.next());
+  auto second = proxy.resume("/events/a", session.id);
+  proxy.settle();
+  proxy.worker().set_drain(gateway::DrainPhase::Ending);
+  REQUIRE(second.await_broken());
+  CHECK(second.content().find("retry: ") == 0);
 }
 
 TEST_CASE("at_end 204 stops an EventSource, and close gives an empty stream") {

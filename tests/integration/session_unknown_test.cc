@@ -122,7 +122,7 @@ TEST_CASE("any id that is not of a tag's form goes upstream byte for byte") {
   auto client = proxy.resume("/events/a", "42", "Connection: Last-Event-ID\r\n");
   CHECK(proxy.origin.next()->request.field("Last-Event-ID") == "42");
   // Two of them are none of ours to judge.
-  auto twice = proxy.resume("/events/a", "1", last_event_id(kGone + "-1"));
+  auto twice = proxy.resume("/events/a", "1", last_event_id("2"));
   CHECK(proxy.origin.next()->request.count("Last-Event-ID") == 2);
 }
 
@@ -197,4 +197,44 @@ TEST_CASE("with no routes at all everything passes, event streams uncounted as o
   CHECK(proxy.worker().counters().unrouted_event_streams == 2);
   CHECK(proxy.logger.count("no route matches") == 1);  // Once a path.
   CHECK(proxy.logger.count("secret") == 0);
+}
+
+TEST_CASE("two Last-Event-ID fields are unknown where one has a tag's form, which never goes upstream") {
+  ProxyFixture proxy(session_route());
+  Session session(proxy);
+  const auto tag = last_event_id(session.id);
+  for (const auto& fields : {tag + tag, tag + last_event_id("foreign"), last_event_id("") + tag}) {
+    auto client = proxy.get_stream("/events/a", fields);
+    auto* origin = proxy.origin.next();
+    CHECK(origin->request.count("Last-Event-ID") == 0);
+    origin->begin_stream();
+    REQUIRE(client.await_head());
+    CHECK(client.field("Ssequel-Resume") == "sync-required; reason=unknown");
+  }
+  // By another method nothing is done twice.
+  auto post_again = proxy.request(post("/events/a", "x", tag + last_event_id("foreign")));
+  auto foreign = proxy.get_stream("/events/a", last_event_id("a") + last_event_id("b"));
+  CHECK(proxy.origin.next()->request.count("Last-Event-ID") == 2);
+}
+
+TEST_CASE("HEAD on a session route opens no channel and gets no content, and our ids stay here") {
+  auto route = session_route();
+  route.match.methods = {"GET", "HEAD"};
+  ProxyFixture proxy(route);
+  Session session(proxy);
+  for (const auto& fields : {std::string(), last_event_id(session.id), last_event_id("foreign")}) {
+    auto client =
+        proxy.request("HEAD /events/a HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\n" + fields + "\r\n");
+    client.is_head_request = true;
+    auto* origin = proxy.origin.next();
+    CHECK(origin->request.method() == "HEAD");
+    CHECK(origin->request.field("Last-Event-ID").value_or("none") ==
+          (fields.find("foreign") == std::string::npos ? "none" : "foreign"));
+    origin->send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 500\r\n\r\n");
+    REQUIRE(client.await_complete());
+    proxy.settle();
+    CHECK(client.rest().empty());
+    CHECK_FALSE(client.has_ended());
+    CHECK(proxy.worker().channels().size() == 1);
+  }
 }

@@ -147,6 +147,58 @@ TEST_CASE("a session is found by its tag from every loop, by GET and by its own 
   CHECK(proxy.origin.requests() == 1);
 }
 
+TEST_CASE("a resumed request is answered while its content is still coming, on whatever loop it came in") {
+  auto route = session_route();
+  route.match.methods = {"GET", "POST"};
+  ThreadedProxy proxy({route});
+  TestClient opener(proxy.loop, RawSocket::connect_tcp(proxy.port));
+  opener.send("POST /events/a HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\nContent-Length: 2\r\n\r\nhi");
+  auto* upstream = proxy.origin.next();
+  REQUIRE(upstream);
+  upstream->begin_stream();
+  upstream->chunk("data: one\n\ndata: two\n\n");
+  REQUIRE(opener.await_events(2));
+  const auto first = opener.events().front().id;
+  std::vector<TestClient> clients;
+  for (int i = 0; i < 9; ++i) {
+    TestClient client(proxy.loop, RawSocket::connect_tcp(proxy.port));
+    client.send("POST /events/a HTTP/1.1\r\nHost: a\r\nLast-Event-ID: " + first +
+                "\r\nContent-Length: 1000\r\n\r\nhalf");
+    clients.push_back(std::move(client));
+  }
+  for (auto& client : clients) REQUIRE(client.await_events(1));
+  // The rest is read, and thrown away.
+  for (auto& client : clients) client.send(std::string(996, 'x') + "GET /");
+  upstream->chunk("data: three\n\n");
+  for (auto& client : clients) REQUIRE(client.await_events(2));
+  CHECK(proxy.origin.requests() == 1);
+}
+
+TEST_CASE("the content of a GET whose tag is gone goes upstream, on whatever loop it came in") {
+  ThreadedProxy proxy({session_route()});
+  std::vector<TestClient> clients;
+  for (char c = 'A'; c < 'I'; ++c) {
+    TestClient client(proxy.loop, RawSocket::connect_tcp(proxy.port));
+    client.send(
+        "GET /events/a HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\nContent-Length: 10\r\nLast-Event-ID: 1" +
+        std::string(21, c) + "-5\r\n\r\nhello");
+    clients.push_back(std::move(client));
+  }
+  for (auto& client : clients) client.send("world");
+  for (std::size_t i = 0; i < clients.size(); ++i) {
+    auto* upstream = proxy.origin.next();
+    REQUIRE(upstream);
+    CHECK(upstream->request.content == "helloworld");
+    CHECK(upstream->request.count("Last-Event-ID") == 0);
+    upstream->begin_stream();
+    upstream->chunk("data: one\n\n");
+  }
+  for (auto& client : clients) {
+    REQUIRE(client.await_content("data: one"));
+    CHECK(client.field("Ssequel-Resume") == "sync-required; reason=unknown");
+  }
+}
+
 TEST_CASE("a drain ends the streams of every loop, and the program with exit code 0") {
   ThreadedProxy proxy({shared_route()});
   std::vector<TestClient> clients;

@@ -323,3 +323,16 @@ TEST_CASE("identity.authorize: who the authoriser names is who is asking, whatev
   REQUIRE(other.await_head());
   CHECK(other.field("Ssequel-Resume") == "sync-required; reason=unknown");
 }
+
+TEST_CASE("a GET with Content-Length: 0 has no content, and one with content is proxied as it is") {
+  SharedStory story(public_route());
+  story.say("one");
+  auto empty = story.join_after(story.id_of("one"), "Content-Length: 0\r\n");
+  CHECK(empty.field("Ssequel-Resume") == "live");
+  story.say("two");
+  CHECK(empty.await_events(1));
+  CHECK(story.proxy.origin.requests() == 1);
+  auto with_content = story.proxy.request("GET /events/a HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx");
+  auto* upstream = story.proxy.origin.next();
+  CHECK(upstream->request.content == "x");
+}
