@@ -37,7 +37,7 @@ std::optional<BlockReader::Entry> BlockReader::next() {
   Entry entry;
   entry.frame = frames_.substr(0, end + 2);
   frames_.remove_prefix(end + 2);
-  if (!origins_.empty()) {
+  if (has_origins_) {
     const auto line = origins_.find('\n');
     if (line == std::string_view::npos) return std::nullopt;
     if (line != 0) entry.origin = origins_.substr(0, line);

@@ -35,7 +35,8 @@ struct Block {
 // Takes a block apart. Views into the texts it was made of.
 class BlockReader {
  public:
-  BlockReader(std::string_view frames, std::string_view origins) : frames_(frames), origins_(origins) {}
+  BlockReader(std::string_view frames, std::string_view origins)
+      : frames_(frames), origins_(origins), has_origins_(!origins.empty()) {}
   struct Entry {
     std::string_view frame;
     std::optional<std::string_view> origin;
@@ -47,6 +48,7 @@ class BlockReader {
  private:
   std::string_view frames_;
   std::string_view origins_;
+  bool has_origins_;
 };
 
 // CRC-32 (ISO 3309, as zlib has it) of a row's values, so that damage is noticed.

@@ -527,4 +527,26 @@ TEST_CASE("the id of a frame is its id line, first or last") {
 }
 
 }  // namespace
+TEST_CASE("a log that is loaded anew goes on where it was: places, ids, floor and base") {
+  ReplayLog log({}, 100, {.events = 10, .bytes = 1 << 20, .age = Millis(1000)},
+                {.first = 7, .floor_id = "106", .floor_number = 106});
+  CHECK(log.first() == 7);
+  CHECK(log.appended() == 7);
+  CHECK(log.next_number() == 107);
+  CHECK(log.id_before(7) == "106");
+  CHECK(log.find(106, "106").kind == Found::Kind::Floor);
+  CHECK(log.find(105, "105").kind == Found::Kind::Evicted);
+  CHECK(log.find(99, "99").kind == Found::Kind::Evicted);
+  CHECK(log.find(98, "98").kind == Found::Kind::Never);
+  CHECK(log.find(107, "107").kind == Found::Kind::Ahead);
+  CHECK(log.append("id: 107\ndata: a\n\n", 107, std::nullopt, Millis(0)) == 7);
+  log.publish(8);
+  CHECK(log.find(107, "107").kind == Found::Kind::Entry);
+  CHECK(log.oldest_id() == "107");
+  log.skip_to(50);
+  CHECK(log.next_number() == 108);
+  log.skip_to(5000);
+  CHECK(log.next_number() == 5000);
+}
+
 }  // namespace ssequel::replay
