@@ -36,13 +36,13 @@ std::optional<BlockReader::Entry> BlockReader::next() {
   if (end == std::string_view::npos) return std::nullopt;
   Entry entry;
   entry.frame = frames_.substr(0, end + 2);
-  frames_.remove_prefix(end + 2);
   if (has_origins_) {
     const auto line = origins_.find('\n');
     if (line == std::string_view::npos) return std::nullopt;
     if (line != 0) entry.origin = origins_.substr(0, line);
     origins_.remove_prefix(line + 1);
   }
+  frames_.remove_prefix(end + 2);
   return entry;
 }
 
