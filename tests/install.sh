@@ -21,7 +21,7 @@ fi
 case $what in
   build) packages+=(python3 curl) ;;
   test | ci)
-    packages+=(doctest-dev python3 curl chromium)
+    packages+=(doctest-dev python3 curl chromium sqlite3)
     command -v node >/dev/null || packages+=(nodejs)
     command -v npm >/dev/null || packages+=(npm)
     ;;
@@ -33,7 +33,7 @@ missing=()
 for package in "${packages[@]}"; do
   # A program that came from elsewhere will do.
   case $package in
-    python3 | curl | cmake | chromium | g++ | ccache | pkg-config) command -v "$package" >/dev/null && continue ;;
+    python3 | curl | cmake | chromium | sqlite3 | g++ | ccache | pkg-config) command -v "$package" >/dev/null && continue ;;
     ninja-build) command -v ninja >/dev/null && continue ;;
   esac
   [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")

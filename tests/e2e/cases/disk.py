@@ -393,7 +393,7 @@ async def foreign(t):
 
 @case("files stay within twice the window while twenty windows go through", timeout=120)
 async def bounded(t):
-    size, window = 8 * 1024, 4 * 1024 * 1024
+    size, window = 8 * 1024, 16 * 1024 * 1024
     total = 20 * window // size
     block = b"data: " + b"x" * (size - 40) + b" %06d\n\n"
 
@@ -405,7 +405,7 @@ async def bounded(t):
                 await asyncio.sleep(0)
         await exchange.reader.read(1)
 
-    disk = Disk(t, await start_upstream(t, {"/events": serve}), routes=QUIET + "  window: {events: 0, bytes: 4MiB}\n",
+    disk = Disk(t, await start_upstream(t, {"/events": serve}), routes=QUIET + "  window: {events: 0, bytes: 16MiB}\n",
                 limits="{event_bytes: 64KiB}")
     await disk.start()
     most = 0
