@@ -263,16 +263,18 @@ class Crash:
             for channel, source in [*self.sources.items(), *talks.items()]))
 
     async def replay(self):
-        """After a clean stop: each log once more, from the first id that anybody was given."""
+        """After a clean stop: each log once more, from the first id that anybody was given and the window still has."""
         firsts = {}
         for reader in self.readers:
             if reader.first_id and (reader.channel not in firsts or reader.first_at < firsts[reader.channel].first_at):
                 firsts[reader.channel] = reader
         again = []
         for channel, reader in firsts.items():
-            if channel in self.sources and self.sources[channel].pace:
+            if channel in self.sources:
                 replayer = self.reader("again" + channel, channel)
-                replayer.last_id = reader.first_id
+                tag, first = history.split_id(reader.first_id)
+                first = max(first, history.split_id(reader.last_id)[1] - LARGE * 4 // 5)
+                replayer.last_id = f"{tag}-{first}" if tag else str(first)
                 again.append((replayer, self.sources[channel]))
         await asyncio.gather(*(come_to_the_end(self.history, [replayer], source, within=15.0)
                                for replayer, source in again))
