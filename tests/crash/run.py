@@ -97,7 +97,7 @@ class Crash:
 
     # ------------------------------------------------------------------------------------------------ the sides
 
-    def source(self, channel, *, told=True, lossless=False, window=None, **more):
+    def source(self, channel, *, told=True, lossless=False, window=LARGE, **more):
         self.history.record("channel", channel=channel, told=told, lossless=lossless, window=window,
                             survives=self.survives, fields=SHARED_FIELDS)
         self.sources[channel] = Source(self.history, self.random, channel, **more)
