@@ -184,9 +184,21 @@ TEST_CASE("a log that its route can no longer use is forgotten, its numbers are 
   SharedOnDisk story(route);
   CHECK(story.say("one") == "1");
   story.proxy.settle();
-  story.proxy.options().routes.front().name = "renamed";
-  story.proxy.restart();
+  story.proxy.options().routes.front().ids.place = sse::IdPlace::Last;
+  SUBCASE("at the next start") { story.proxy.restart(); }
+  SUBCASE("at the one after it") {
+    story.proxy.restart();
+    story.proxy.settle();
+    story.proxy.restart();
+  }
   CHECK(story.proxy.worker().channels().size() == 0);
+  auto client = story.proxy.get_stream("/events/a");
+  auto* upstream = story.proxy.origin.next();
+  upstream->begin_stream();
+  upstream->chunk("data: new\n\n");
+  REQUIRE(client.await_content("data: new\n"));
+  REQUIRE(client.await_content("\n\n"));
+  CHECK(number_of(client.last_id()) > 2);
 }
 
 TEST_CASE("a session that ended comes back with its end, one that was running broke off") {
