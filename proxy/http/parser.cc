@@ -109,7 +109,9 @@ struct RequestParser::Impl : Machine {
     }
     if (const Refusal refusal = parse_request_line(line, limits.target_bytes, head)) return refuse(refusal);
     judge.begin_request();
-    if (!(is_method_of_llhttp() ? judge.feed(section.lines().raw()) : show(substitute()))) {
+    // llhttp knows no minor version above 1.
+    const bool is_known = is_method_of_llhttp() && line.back() <= '1';
+    if (!(is_known ? judge.feed(section.lines().raw()) : show(substitute()))) {
       return refuse({400, judge.reason()});
     }
     reserve_for(head.fields, input);

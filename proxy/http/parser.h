@@ -6,7 +6,8 @@
 //
 // Refused too, where RFC 9112 leaves a choice: lines that end in LF alone (§2.2), two equal Content-Length lines or a
 // list of them (§6.3), every transfer coding but one `chunked` (§6.1), white space around a chunk's size and in its
-// extensions (§7.1.1), framing, routing and hop-by-hop fields among the trailers (§7.1.2), minor versions above 1.
+// extensions (§7.1.1), framing, routing and hop-by-hop fields among the trailers (§7.1.2), and in responses minor
+// versions above 1; in requests those are read as 1 (RFC 9110 §2.5).
 //
 // A pull parser: give it bytes, take one step at a time. Any split of the bytes gives the same steps, but for where
 // Content is cut.

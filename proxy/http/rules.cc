@@ -23,8 +23,9 @@ Refusal parse_version(std::string_view text, int& minor_version) {
       !ascii::is_digit(text[7])) {
     return {400, "malformed HTTP version"};
   }
-  if (text[5] != '1' || text[7] > '1') return {505, "only HTTP/1.0 and HTTP/1.1 are spoken here"};
-  minor_version = text[7] - '0';
+  if (text[5] != '1') return {505, "only HTTP/1.0 and HTTP/1.1 are spoken here"};
+  // A later minor version is read as the highest that we know (RFC 9110 §2.5).
+  minor_version = text[7] == '0' ? 0 : 1;
   return kAccepted;
 }
 
@@ -205,6 +206,8 @@ Refusal parse_status_line(std::string_view line, ResponseHead& head) {
   constexpr std::size_t kVersionSize = 8, kStatusEnd = 12;
   if (line.size() < kStatusEnd || line[kVersionSize] != ' ') return {400, "malformed status line"};
   if (const Refusal refusal = parse_version(line.substr(0, kVersionSize), head.minor_version)) return refusal;
+  // An upstream answers in a version of ours (RFC 9110 §2.5): requests go out as HTTP/1.1.
+  if (line[kVersionSize - 1] > '1') return {505, "a version that nobody asked for"};
   head.status = 0;
   for (const char c : line.substr(kVersionSize + 1, 3)) {
     if (!ascii::is_digit(c)) return {400, "malformed status line"};

@@ -115,7 +115,8 @@ TEST_CASE("a request line is three words, each one space apart") {
   CHECK(head.target == "/a");
   CHECK(head.minor_version == 0);
   CHECK(parse_request_line("GET /a HTTP/1.1", 1, head).status == 414);
-  CHECK(parse_request_line("GET / HTTP/1.2", 100, head).status == 505);
+  CHECK_FALSE(parse_request_line("GET / HTTP/1.2", 100, head));
+  CHECK(head.minor_version == 1);
   CHECK(parse_request_line("GET / HTTP/3.1", 100, head).status == 505);
   for (const char* line : {"", " ", "GET", "GET ", "GET /", "GET / ", "GET  / HTTP/1.1", "GET /  HTTP/1.1",
                            "GET / HTTP/1.1 ", "GET / HTTP/1.1\r", " GET / HTTP/1.1", "GET /\t HTTP/1.1"}) {
