@@ -84,6 +84,7 @@ std::size_t Parser::feed(std::string_view bytes) {
       skip_lf_ = false;
       if (bytes[at] == '\n') {
         ++at;
+        is_crlf_ = true;
         if (block_bytes_ != 0) count(1);
         continue;
       }
@@ -164,6 +165,7 @@ void Parser::keep_unfinished(std::string_view piece) {
 // is followed there by an LF.
 ParserListener::Flow Parser::end_line(std::string_view line, std::uint64_t line_bytes, bool is_view) {
   if (line.empty()) return end_block();
+  is_crlf_ = false;
   const bool is_whole = line_bytes <= max_event_bytes_;
   const Field field = field_of(line);
   if (field == Field::Comment) {
@@ -194,7 +196,8 @@ ParserListener::Flow Parser::end_line(std::string_view line, std::uint64_t line_
 // The empty line: "dispatch the event" of §9.2.6. The last event ID string is set before the data buffer is looked at.
 ParserListener::Flow Parser::end_block() {
   if (block_bytes_ == 0) return Flow::Go;
-  count(1);
+  // The event is dispatched at the CR; whether an LF follows may not be known yet, but the line before tells.
+  count(skip_lf_ && is_crlf_ ? 2 : 1);
   if (has_id_) std::swap(last_event_id_, id_buffer_);
   const auto id = has_id_ ? std::optional<std::string_view>(last_event_id_) : std::nullopt;
   Flow flow = Flow::Go;

@@ -42,7 +42,8 @@ class ParserListener {
 
 class Parser {
  public:
-  // max_event_bytes: of a block as received, line ends included; also the longest comment passed on.
+  // max_event_bytes: of a block as received, line ends included (a CR at its very end counts as CRLF if the line before
+  // ended so); also the longest comment passed on.
   // The listener must outlive the parser.
   Parser(ParserListener& listener, std::size_t max_event_bytes);
 
@@ -94,6 +95,7 @@ class Parser {
   bool has_data_ = false;
   bool is_oversized_ = false;  // True exactly while the block is known to be over max_event_bytes_.
   bool skip_lf_ = false;       // True exactly while the last byte was a CR, which ended a line.
+  bool is_crlf_ = false;       // True if the latest line of the block ended in CRLF.
 };
 
 }  // namespace ssequel::sse

@@ -58,9 +58,13 @@ TEST_CASE("blocks over the limit are announced with their id, and the stream goe
        ": heartbeat\n: heartbeat\n: heartbeat\ndata: a\n\n",
        {"comment  heartbeat", "comment  heartbeat", "comment  heartbeat", R"(event data: a\n no id last= bytes=9)"}},
       {"the LF of a CRLF counts inside a block",
-       "data: a\r\ndata: bc\r\n\r\n",
-       {R"(event data: a\ndata: bc\n no id last= bytes=20)"}},
-      {"the LF of a CRLF may be the byte too many", "data: a\r\ndata: bcd\r\n\r\n", {"oversized no id last= bytes=21"}},
+       "data: a\r\ndata: b\r\n\r\n",
+       {R"(event data: a\ndata: b\n no id last= bytes=20)"}},
+      {"the LF of a CRLF may be the byte too many", "data: a\r\ndata: bc\r\n\r\n", {"oversized no id last= bytes=21"}},
+      {"an empty line counts as the line before it ended",
+       "data: a\r\r\ndata: b\n\rdata: c\r\n\ndata: d\r\n\r",
+       {R"(event data: a\n no id last= bytes=9)", R"(event data: b\n no id last= bytes=9)",
+        R"(event data: c\n no id last= bytes=10)", R"(event data: d\n no id last= bytes=11)"}},
       {"an unfinished one is dropped", "data: " + x + "\n", {}},
   };
   for (const auto& [name, stream, reports] : cases) {

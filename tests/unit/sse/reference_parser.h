@@ -76,9 +76,12 @@ inline Reports reports_of(const std::string& stream, std::size_t max_event_bytes
   bool has_data = false;
   bool has_begun = false;
   std::uint64_t bytes = 0;
+  std::string last_end;
   for (const auto& [line, end] : lines_of(stream)) {
     if (line.empty()) {
-      bytes += 1;
+      // Dispatched at its CR: whether an LF follows is told by the line before.
+      bytes += end != "\n" && last_end == "\r\n" ? 2 : 1;
+      last_end.clear();
       if (has_begun && id.has_value()) last_event_id = *id;
       if (has_data && bytes > max_event_bytes) {
         reports.push_back(described_oversized(id, last_event_id, bytes));
@@ -93,6 +96,7 @@ inline Reports reports_of(const std::string& stream, std::size_t max_event_bytes
       bytes = 0;
       continue;
     }
+    last_end = end;
     const Field field = field_of(line);
     const bool is_whole = line.size() <= max_event_bytes;
     if (line[0] == ':') {
