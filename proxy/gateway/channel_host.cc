@@ -151,8 +151,7 @@ void ChannelHost::connect(relay::Channel&) {
   // An eager channel has no subscriber whose fields could go along.
   static const http::Fields kNone;
   const auto& credential = channel_.credential();
-  const bool with_identity = route.key_has_identity() || route.authorize.kind == relay::Authorize::Kind::Probe ||
-                             route.authorize.kind == relay::Authorize::Kind::Path;
+  const bool with_identity = route.sends_identity();
   UpstreamSession::Request request;
   request.method = "GET";
   const auto& fields = credential ? credential->fields : kNone;
@@ -234,6 +233,9 @@ void ChannelHost::on_upstream_head(http::ResponseHead& head) {
     tell_open_when_begun();
     return;
   }
+  if (!coding && relay::is_event_stream(head, channel_.route().upstream_format)) {
+    worker_.warn_of_coding(channel_.route().name);
+  }
   answer_without_stream(head);
 }
 
@@ -249,7 +251,8 @@ void ChannelHost::warn_of_vary(const http::ResponseHead& head) {
       }
       worker_.log_once("vary:" + route.name + ":" + ascii::to_lower(name), LogLevel::Warn,
                        "the upstream's stream varies on a field that is not in the route's key: clients that differ in "
-                       "it share one stream",
+                       "it share one stream; the field: " +
+                           std::string(name),
                        route.name);
     });
   });

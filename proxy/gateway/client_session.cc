@@ -289,6 +289,7 @@ void ClientSession::next_request() {
     return;
   }
   deadline_.set(timeouts_.idle);
+  idle_since_ = deadlines_.loop().now();
   if (!processing_ && !input_.empty()) {
     process({});
   } else if (!processing_) {

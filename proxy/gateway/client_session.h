@@ -105,8 +105,10 @@ class ClientSession final : public Retirable, private net::StreamListener, priva
   [[nodiscard]] Exchange* exchange() { return exchange_.get(); }
   // This request is the connection's last: from inside on_request().
   void close_behind_answer() { request_keep_alive_ = false; }
-  // Between requests, with nothing received of a next one.
-  [[nodiscard]] bool is_idle() const { return state_ == State::Idle; }
+  // Between requests, with nothing received of a next one. A connection that has not sent its first one is not: it was
+  // opened for that.
+  [[nodiscard]] bool is_idle() const { return state_ == State::Idle && idle_since_ != Millis::max(); }
+  [[nodiscard]] Millis idle_since() const { return idle_since_; }
   // The request is being answered by a stream: nothing behind it is ever read as another request.
   void ignore_pipelined();
   // Bytes that came behind an upgraded request's head, for the tunnel. Reading is up to the tunnel afterwards.
@@ -143,7 +145,8 @@ class ClientSession final : public Retirable, private net::StreamListener, priva
   std::string peer_;
   const ClientTimeouts timeouts_;
   State state_ = State::Idle;
-  std::uint32_t drained_ = 0;  // Bytes of an answered request's content thrown away.
+  Millis idle_since_ = Millis::max();  // Since the latest answer was over; max: there was none.
+  std::uint32_t drained_ = 0;          // Bytes of an answered request's content thrown away.
   std::uint8_t minor_version_ = 1;
   bool request_keep_alive_ = true;
   bool is_head_request_ = false;

@@ -1,6 +1,7 @@
 #include "gateway/forward.h"
 
 #include <array>
+#include <utility>
 
 #include "base/ascii.h"
 #include "gateway/tunnel.h"
@@ -62,7 +63,8 @@ void Forward::on_client_eof() {
 }
 
 void Forward::on_client_gone() {
-  if (status_ == 0) worker_.log_access(record_, 499);
+  if (status_ != 0 && record_.cause.empty()) record_.cause = "the client left";
+  log(status_ == 0 ? 499 : status_);
   if (upstream_ && !upstream_->is_over()) upstream_->abandon();
 }
 
@@ -171,14 +173,18 @@ void Forward::on_upstream_complete(const http::Fields& trailers) {
 }
 
 void Forward::finish(bool keep_alive) {
-  worker_.log_access(record_, status_);
+  log(status_);
   worker_.graveyard().take(std::move(upstream_));
   client_.finish(keep_alive);
 }
 
+void Forward::log(int status) {
+  if (!std::exchange(is_logged_, true)) worker_.log_access(record_, status);
+}
+
 void Forward::on_upstream_upgraded(std::string_view rest) {
   if (!out_.empty()) client_.write(out_);
-  worker_.log_access(record_, status_);
+  log(status_);
   auto from_client = client_.take_input();
   auto tunnel = std::make_unique<Tunnel>(worker_, client_.take_stream(), std::move(upstream_));
   Tunnel& open = *tunnel;
@@ -191,7 +197,7 @@ void Forward::on_upstream_failed(UpstreamFailure failure, const Error& error) {
   if (status_ != 0) {
     // The response broke off: so does ours, since nothing else can tell (RFC 9112 §8).
     record_.cause = error.context;
-    worker_.log_access(record_, status_);
+    log(status_);
     if (!out_.empty()) client_.write(out_);
     out_.clear();
     client_.break_off(is_delimited_);
@@ -202,7 +208,7 @@ void Forward::on_upstream_failed(UpstreamFailure failure, const Error& error) {
   const int status = failure == UpstreamFailure::Timeout ? 504 : 502;
   const bool is_limit = failure == UpstreamFailure::Connect && error.code == ErrorCode::RetryLater;
   record_.cause = error.context;
-  worker_.log_access(record_, is_limit ? 503 : status);
+  log(is_limit ? 503 : status);
   if (is_limit) {
     client_.respond_problem(503, error.context, "Retry-After: 1\r\n");
   } else {

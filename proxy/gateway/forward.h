@@ -49,6 +49,8 @@ class Forward : public Exchange, protected UpstreamListener {
   void pass_head(http::ResponseHead& head);
   void flush();
   void finish(bool keep_alive);
+  // The access line, once a request.
+  void log(int status);
 
   Worker& worker_;
   ClientSession& client_;
@@ -60,6 +62,7 @@ class Forward : public Exchange, protected UpstreamListener {
   bool is_delimited_ = true;  // The client can tell where it ends.
   bool keep_alive_ = true;
   bool is_upgrade_ = false;
+  bool is_logged_ = false;
 };
 
 }  // namespace ssequel::gateway

@@ -81,10 +81,7 @@ bool SessionOpen::judge_head(http::ResponseHead& head) {
   if (!relay::is_event_stream(head, context_.route->upstream_format)) return false;
   const auto coding = http::content_coding(head.fields.get("Content-Encoding").value_or(std::string_view()));
   if (!coding) {
-    worker_.log_once("coding:" + context_.route->name, LogLevel::Warn,
-                     "the upstream's event stream has a content coding that cannot be undone; passed through without "
-                     "ids",
-                     context_.route->name);
+    worker_.warn_of_coding(context_.route->name);
     return false;
   }
   take_stream(head, *coding);
@@ -141,11 +138,11 @@ void SessionOpen::trouble(relay::TroubleReason reason, int status, Millis retry_
   ++worker_.route_counters(context_.route->name).trouble[static_cast<std::size_t>(reason)];
   if (status != 0) record_.cause = std::to_string(status);
   if (context_.head.method != "GET" || !accepts_event_stream(context_.head.fields)) {
-    worker_.log_access(record_, status);
+    log(status);
     client_.respond_problem(status, "limits.channels is reached and every channel is read", "Retry-After: 1\r\n");
     return;
   }
-  worker_.log_access(record_, 200);
+  log(200);
   worker_.answer_trouble(client_, *context_.route, context_.head, worker_.trouble_retry(*context_.route, retry_after));
 }
 
@@ -295,10 +292,15 @@ ChannelHost* SessionResume::known_channel() {
   if (method != "GET" && method != host->channel().setup().method) return nullptr;
   if (!(host->binding() == binding_of(context_)) && !seeded_bug("tag-without-identity")) {
     ++host->counters().mismatches[static_cast<std::size_t>(relay::Mismatch::Identity)];
-    worker_.log_once("identity:" + context_.route->name, LogLevel::Warn,
-                     "a known session id came with another identity, path or Origin and was answered as unknown; if a "
-                     "cookie or token that changes is the reason, set identity.fields or identity.cookies",
-                     context_.route->name);
+    if (const auto what = "identity:" + context_.route->name; worker_.is_unsaid(what)) {
+      const auto cookies = relay::identity_cookies(context_.head.fields, context_.route->identity);
+      worker_.log_once(what, LogLevel::Warn,
+                       "a known session id came with another identity, path or Origin and was answered as unknown; if "
+                       "a cookie or token that changes is the reason, set identity.fields or identity.cookies; its "
+                       "cookies: " +
+                           (cookies.empty() ? "none" : cookies),
+                       context_.route->name);
+    }
     return nullptr;
   }
   return host;

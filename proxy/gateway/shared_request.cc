@@ -196,6 +196,7 @@ void SharedRequest::move_to(Worker& owner) {
 }
 
 void SharedRequest::open() {
+  if (route_->key_has_identity() && route_->identity.authorize.empty()) worker_.watch_cookies(*route_, head_);
   auto* host = worker_.channels().open_shared(route_, key_, relay::shared_target(head_, *route_), head_.host,
                                               route_->key_has_identity() && !identity_.empty(), false);
   if (!host) {
@@ -304,8 +305,7 @@ void SharedRequest::find_cors(ChannelHost& host) {
   step_ = Step::Cors;
   if (!host.ask_cors(origin_, static_cast<CorsWaiter&>(*this))) return;
   std::string request;
-  const bool with_identity = route_->key_has_identity() || route_->authorize.kind == relay::Authorize::Kind::Probe ||
-                             route_->authorize.kind == relay::Authorize::Kind::Path;
+  const bool with_identity = route_->sends_identity();
   relay::append_shared_request(request, head_.fields, relay::shared_target(head_, *route_), head_.host,
                                {.address = client_.peer_address(), .via = worker_.settings().options.via}, *route_,
                                with_identity, std::nullopt);

@@ -202,12 +202,13 @@ void Worker::on_accepted(net::Owned<net::Stream> stream) {
 }
 
 bool Worker::close_an_idle_session() {
+  ClientSession* longest = nullptr;
   for (auto& [key, session] : sessions_) {
-    if (!key->is_idle()) continue;
-    key->over();
-    return true;
+    if (key->is_idle() && (!longest || key->idle_since() < longest->idle_since())) longest = key;
   }
-  return false;
+  if (!longest) return false;
+  longest->over();
+  return true;
 }
 
 // Its request is read, so that the answer is not lost to a reset, and that a stream is not answered with an error.
@@ -383,9 +384,11 @@ std::uint64_t Worker::trouble_retry(const relay::Route& route, Millis retry_afte
   const auto base = static_cast<std::uint64_t>((said > Millis(0) ? said : Millis(3000)).count());
   const auto jittered = base + house_.random.up_to(base);
   const auto least = static_cast<std::uint64_t>(retry_after.count());
+  constexpr auto kMost = static_cast<std::uint64_t>(kMaxRetry.count());
   // Never all at the same moment, whatever was asked for.
-  const auto value = jittered < least ? least + house_.random.up_to(base) : jittered;
-  return std::min<std::uint64_t>(value, static_cast<std::uint64_t>(kMaxRetry.count()));
+  const auto spread = std::min(base, kMost / 10);
+  if (std::max(jittered, least) >= kMost) return kMost - house_.random.up_to(spread);
+  return jittered < least ? least + house_.random.up_to(std::min(spread, kMost - least)) : jittered;
 }
 
 std::uint64_t Worker::drain_retry(const relay::Route& route) {
@@ -484,9 +487,27 @@ void Worker::log_access(const AccessRecord& record, int status) {
   }
 }
 
+bool Worker::is_unsaid(const std::string& what) const { return said_.size() < kMaxSaid && !said_.contains(what); }
+
+void Worker::watch_cookies(const relay::Route& route, const http::RequestHead& head) {
+  if (!head.fields.has("Cookie") || !is_unsaid("cookies:" + route.name)) return;
+  const auto names = cookie_watch_.on_new_key(route, head);
+  if (names.empty()) return;
+  log_once("cookies:" + route.name, LogLevel::Warn,
+           "the keys of a path keep changing by cookies alone, so that its clients neither share nor resume a stream; "
+           "if these cookies do not say who is asking, list the ones that do in identity.cookies: " +
+               names,
+           route.name);
+}
+
 void Worker::log_once(const std::string& what, LogLevel level, std::string_view message, std::string_view route) {
   if (said_.size() >= kMaxSaid || !said_.insert(what).second) return;
   house_.logger.write(level, message, {{"route", route}});
+}
+
+void Worker::warn_of_coding(const std::string& route) {
+  log_once("coding:" + route, LogLevel::Warn,
+           "the upstream's event stream has a content coding that cannot be undone; passed through without ids", route);
 }
 
 void Worker::count_unrouted_stream(std::string_view path) {

@@ -25,6 +25,7 @@
 #include "net/deadline.h"
 #include "net/listener.h"
 #include "net/loop.h"
+#include "relay/cookie_watch.h"
 #include "relay/counters.h"
 #include "relay/last_event_id.h"
 #include "replay/journal.h"
@@ -134,6 +135,12 @@ class Worker final : private ClientHandler, private net::ListenerClient {
   void log_access(const AccessRecord& record, int status);
   // What an operator should hear once and not with every request; `what` names the occasion.
   void log_once(const std::string& what, LogLevel level, std::string_view message, std::string_view route);
+  // True if log_once() would say it.
+  [[nodiscard]] bool is_unsaid(const std::string& what) const;
+  void warn_of_coding(const std::string& route);
+  // A request that needs a new channel with an identity in its key: where such keys keep changing by cookies alone, the
+  // operator is told.
+  void watch_cookies(const relay::Route& route, const http::RequestHead& head);
   void count_unrouted_stream(std::string_view path);
   [[nodiscard]] AccessRecord begin_record(const http::RequestHead& head, std::string_view route) const;
   // Retry-After, a number or a date, at most five minutes; 0 if there is none.
@@ -182,6 +189,7 @@ class Worker final : private ClientHandler, private net::ListenerClient {
   // Over limits.connections: heard out, and answered that there is no room.
   std::unordered_set<ClientSession*> turned_away_;
   std::unordered_map<Retirable*, std::unique_ptr<Retirable>> tunnels_;
+  relay::CookieWatch cookie_watch_;
   std::unordered_set<std::string> said_;  // log_once(), up to a bound.
   DrainPhase drain_ = DrainPhase::Running;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // False once the worker is gone.

@@ -325,6 +325,7 @@ void Channel::on_upstream_final() {
   if (asked_with_) refused_.push_back(asked_with_);
   // Each other identity's fields are tried once.
   for (auto candidate = credentials_.rbegin(); candidate != credentials_.rend(); ++candidate) {
+    if (!route().sends_identity()) break;  // The same request again.
     if (std::find(refused_.begin(), refused_.end(), *candidate) != refused_.end()) continue;
     credential_ = *candidate;
     begin_connect();

@@ -15,6 +15,9 @@ namespace {
 
 // A shared channel's key: this part, with all that a request says, and behind it the log's signature.
 constexpr char kStart = 'b';
+// What an operator is told of a request's cookies: so many names, none longer.
+constexpr std::size_t kMaxNamed = 16;
+constexpr std::size_t kMaxCookieName = 64;
 
 void add_part(std::string& out, char kind, std::string_view part) {
   out += kind;
@@ -29,12 +32,17 @@ std::string normalized_host(std::string_view host) {
   return out;
 }
 
-void add_cookies(std::string& out, std::string_view value, const std::optional<std::vector<std::string>>& wanted) {
-  for_each_cookie(value, [&](std::string_view name, std::string_view, std::string_view pair) {
-    const bool counts =
-        wanted ? std::find(wanted->begin(), wanted->end(), name) != wanted->end() : !is_noise_cookie(name);
-    if (counts) add_part(out, 'c', pair);
-    return true;
+template <class Use>
+void for_each_identity_cookie(const http::Fields& fields, const Identity& identity, Use use) {
+  fields.for_each([&](const http::Field& field) {
+    if (!ascii::equals(field.name, "Cookie")) return;
+    for_each_cookie(field.value, [&](std::string_view name, std::string_view, std::string_view pair) {
+      const auto& wanted = identity.cookies;
+      const bool counts =
+          wanted ? std::find(wanted->begin(), wanted->end(), name) != wanted->end() : !is_noise_cookie(name);
+      if (counts) use(name, pair);
+      return true;
+    });
   });
 }
 
@@ -72,19 +80,49 @@ bool is_identity_field(std::string_view name, const Identity& identity) noexcept
 }
 
 std::string identity_of(const http::Fields& fields, const Identity& identity) {
-  std::string parts;
+  // The order of different fields and cookies says nothing, and intermediaries change it; that of several lines of one
+  // name, or several cookies of one, does.
+  std::vector<std::pair<std::string, std::string_view>> lines;
+  std::vector<std::pair<std::string_view, std::string_view>> cookies;
   fields.for_each([&](const http::Field& field) {
-    if (!is_identity_field(field.name, identity)) return;
-    if (ascii::equals(field.name, "Cookie")) {
-      add_cookies(parts, field.value, identity.cookies);
-    } else {
-      add_part(parts, 'n', ascii::to_lower(field.name));
-      add_part(parts, 'v', field.value);
-    }
+    if (ascii::equals(field.name, "Cookie") || !is_identity_field(field.name, identity)) return;
+    lines.emplace_back(ascii::to_lower(field.name), field.value);
   });
-  if (parts.empty()) return {};
+  if (is_identity_field("Cookie", identity)) {
+    for_each_identity_cookie(fields, identity,
+                             [&](std::string_view name, std::string_view pair) { cookies.emplace_back(name, pair); });
+  }
+  if (lines.empty() && cookies.empty()) return {};
+  const auto by_name = [](const auto& a, const auto& b) { return a.first < b.first; };
+  std::stable_sort(lines.begin(), lines.end(), by_name);
+  std::stable_sort(cookies.begin(), cookies.end(), by_name);
+  std::string parts;
+  for (const auto& [name, value] : lines) {
+    add_part(parts, 'n', name);
+    add_part(parts, 'v', value);
+  }
+  for (const auto& [name, pair] : cookies) add_part(parts, 'c', pair);
   const Digest digest = sha256(parts);
   return {reinterpret_cast<const char*>(digest.data()), digest.size()};
+}
+
+std::vector<std::pair<std::string_view, std::string_view>> identity_cookie_pairs(const http::Fields& fields,
+                                                                                 const Identity& identity) {
+  std::vector<std::pair<std::string_view, std::string_view>> cookies;
+  if (!is_identity_field("Cookie", identity)) return cookies;
+  for_each_identity_cookie(fields, identity, [&](std::string_view name, std::string_view pair) {
+    if (cookies.size() < kMaxNamed && name.size() <= kMaxCookieName) cookies.emplace_back(name, pair);
+  });
+  return cookies;
+}
+
+std::string identity_cookies(const http::Fields& fields, const Identity& identity) {
+  std::string names;
+  for (const auto& [name, pair] : identity_cookie_pairs(fields, identity)) {
+    if (!names.empty()) names += ", ";
+    names += name;
+  }
+  return names;
 }
 
 std::string log_signature(const Route& route) {

@@ -5,6 +5,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "http/message.h"
 #include "relay/route.h"
@@ -12,10 +14,16 @@
 namespace ssequel::relay {
 
 // A digest of the identity fields a request has, their names and values; empty if it has none. 32 raw bytes otherwise.
+// Neither the order of different fields nor that of different cookies counts.
 [[nodiscard]] std::string identity_of(const http::Fields& fields, const Identity& identity);
 
 // True if the field belongs to the identity (a name, or a prefix ending in *).
 [[nodiscard]] bool is_identity_field(std::string_view name, const Identity& identity) noexcept;
+// The cookies that are part of a request's identity, (name, whole pair), and their names as a log line tells them. The
+// first few of them, and none with a name of more than 64 bytes. Views of `fields`.
+[[nodiscard]] std::vector<std::pair<std::string_view, std::string_view>> identity_cookie_pairs(
+    const http::Fields& fields, const Identity& identity);
+[[nodiscard]] std::string identity_cookies(const http::Fields& fields, const Identity& identity);
 // Cookies that say nothing of who is asking: analytics, load balancers, bot checks.
 [[nodiscard]] bool is_noise_cookie(std::string_view name) noexcept;
 

@@ -153,6 +153,11 @@ struct Route {
   [[nodiscard]] replay::Bounds bounds() const {
     return {.events = window_events(), .bytes = window.bytes, .age = window.age};
   }
+  // Upstream requests of a shared channel carry a subscriber's identity fields. Without them every subscriber's request
+  // is the same.
+  [[nodiscard]] bool sends_identity() const {
+    return key_has_identity() || authorize.kind == Authorize::Kind::Probe || authorize.kind == Authorize::Kind::Path;
+  }
   [[nodiscard]] bool key_has_identity() const {
     for (const auto& part : key) {
       if (part.kind == KeyPart::Kind::Identity) return true;

@@ -61,11 +61,16 @@ std::string_view media_type(const http::Fields& fields) {
   return ascii::trim(value.substr(0, value.find(';')));
 }
 
-void append_cors(std::string& out, const http::Fields& cors) {
+// varies: the response says already that it is for its Origin (Fetch §3.2.5).
+void append_cors(std::string& out, const http::Fields& cors, bool varies) {
+  bool is_per_origin = false;
   bool exposed = false;
   bool allowed = false;
   cors.for_each([&](const http::Field& field) {
-    allowed |= ascii::equals(field.name, "Access-Control-Allow-Origin");
+    if (ascii::equals(field.name, "Access-Control-Allow-Origin")) {
+      allowed = true;
+      is_per_origin |= field.value != "*";
+    }
     if (!ascii::equals(field.name, "Access-Control-Expose-Headers")) {
       http::append_field(out, field.name, field.value);
       return;
@@ -75,6 +80,7 @@ void append_cors(std::string& out, const http::Fields& cors) {
     exposed = true;
     http::append_field(out, field.name, value);
   });
+  if (is_per_origin && !varies) http::append_field(out, "Vary", "Origin");
   if (allowed && !exposed) http::append_field(out, "Access-Control-Expose-Headers", kResumeField);
 }
 
@@ -152,7 +158,8 @@ std::optional<StreamHead> parse_stream_head(std::string_view text) {
 void append_client_head(std::string& out, const StreamHead& head, const ClientHead& client) {
   http::append_status_line(out, 200, "OK");
   head.fields.append_to(out);
-  if (client.cors) append_cors(out, *client.cors);
+  if (client.cors)
+    append_cors(out, *client.cors, head.fields.lists("Vary", "Origin") || head.fields.lists("Vary", "*"));
   if (client.set_cookies) {
     client.set_cookies->for_each([&](const http::Field& field) {
       if (ascii::equals(field.name, "Set-Cookie")) http::append_field(out, field.name, field.value);

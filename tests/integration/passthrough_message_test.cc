@@ -238,3 +238,21 @@ TEST_CASE("a Last-Event-ID passes through byte for byte where no route matches, 
   CHECK(request.target() == "/a?lastEventId=1");
   CHECK_FALSE(request.field("Accept-Encoding"));
 }
+
+TEST_CASE("a client that leaves in the middle of an answer has its access line and is counted, once") {
+  ProxyFixture proxy{gateway::Options()};
+  for (const char* version : {"HTTP/1.1", "HTTP/1.0"}) {
+    const auto before = proxy.logger.count("path=/download");
+    auto client = proxy.request("GET /download " + std::string(version) + "\r\nHost: a\r\n\r\n");
+    auto* origin = proxy.origin.next();
+    origin->send("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nsome");
+    REQUIRE(client.await_head());
+    SUBCASE("it leaves") { client.close(); }
+    SUBCASE("the upstream breaks off") { origin->close(); }
+    REQUIRE(proxy.run_until([&] { return proxy.worker().sessions() == 0; }, Millis(5000)));
+    CHECK(proxy.logger.count("path=/download") == before + 1);
+    CHECK(proxy.logger.lines.back().find("status=200") != std::string::npos);
+    client.close();
+  }
+  CHECK(proxy.worker().counters().requests[{"", 200}] == 2);
+}

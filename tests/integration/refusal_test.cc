@@ -295,6 +295,41 @@ TEST_CASE("at limits.connections an idle keep-alive connection makes room") {
   REQUIRE(busy.await_complete());
 }
 
+TEST_CASE("at limits.connections the longest idle one makes room, and none that has not sent its first request") {
+  gateway::Options options;
+  options.limits.connections = 3;
+  ProxyFixture proxy(options);
+  auto fresh = proxy.connect();
+  REQUIRE(proxy.run_until([&] { return proxy.worker().sessions() == 1; }));
+  std::vector<TestClient> idle;
+  for (const char* target : {"/1", "/2"}) {
+    idle.push_back(proxy.request(get(target)));
+    proxy.origin.next()->answer("one");
+    REQUIRE(idle.back().await_complete());
+    proxy.settle();
+  }
+  auto newcomer = proxy.request(get("/3"));
+  proxy.origin.next()->answer("three");
+  REQUIRE(newcomer.await_complete());
+  CHECK(idle[0].await_end());
+  CHECK_FALSE(idle[1].has_ended());
+  fresh.send(get("/4"));
+  auto* origin = proxy.origin.next();
+  // And where nobody is idle, the newcomer is told.
+  auto other = proxy.connect();
+  REQUIRE(idle[1].await_end());
+  auto another = proxy.connect();
+  REQUIRE(newcomer.await_end());
+  auto refused = proxy.request(get("/5"));
+  check_problem(refused, 503);
+  CHECK(refused.field("Retry-After"));
+  CHECK_FALSE(other.has_ended());
+  CHECK_FALSE(another.has_ended());
+  origin->answer("four");
+  REQUIRE(fresh.await_complete());
+  CHECK(fresh.content() == "four");
+}
+
 TEST_CASE("at limits.upstream_connections a request is 503 with Retry-After, and an unwatched session makes room") {
   gateway::Options options;
   options.limits.upstream_connections = 1;

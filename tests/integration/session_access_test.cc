@@ -167,3 +167,16 @@ TEST_CASE("an upload that the upstream does not read is held back while its stre
   client.send("\r\n0\r\n\r\n");
   REQUIRE(proxy.run_until([&] { return origin->rest().ends_with("0\r\n\r\n"); }));
 }
+
+TEST_CASE("an identity that differs is logged once a route, with the names of its cookies") {
+  ProxyFixture proxy(session_route());
+  Session session(proxy, "data: one\n\n", "Cookie: sid=secret; csrf=9; _ga=1\r\n");
+  for (int i = 0; i < 3; ++i) {
+    auto again =
+        proxy.resume("/events/a", session.id, "Cookie: sid=secret; csrf=1" + std::to_string(i) + "; _ga=1\r\n");
+    proxy.origin.next()->begin_stream();
+    REQUIRE(again.await_head());
+  }
+  CHECK(proxy.logger.count("set identity.fields or identity.cookies; its cookies: sid, csrf") == 1);
+  CHECK(proxy.logger.count("secret") == 0);
+}

@@ -336,3 +336,38 @@ TEST_CASE("a GET with Content-Length: 0 has no content, and one with content is 
   auto* upstream = story.proxy.origin.next();
   CHECK(upstream->request.content == "x");
 }
+
+TEST_CASE("keys that keep changing by cookies alone are logged once a route, with the cookies' names") {
+  ProxyFixture proxy(shared_route());
+  std::vector<TestClient> clients;
+  for (int i = 0; i < 12; ++i) {
+    clients.push_back(proxy.get_stream("/events/a", "Cookie: sid=1; csrf=token" + std::to_string(i) + "\r\n"));
+    proxy.origin.next()->begin_stream();
+    REQUIRE(clients.back().await_head());
+  }
+  CHECK(proxy.logger.count("list the ones that do in identity.cookies: csrf") == 1);
+  CHECK(proxy.logger.count("token") == 0);
+}
+
+TEST_CASE("a Vary outside the key is logged with the field's name, once") {
+  SharedStory story(public_route());
+  story.reconnect();
+  for (int i = 0; i < 2; ++i) {
+    story.upstream->begin_stream("Vary: Accept-Encoding, X-Lang\r\nVary: Origin\r\n");
+    story.say("a" + std::to_string(i));
+    story.reconnect();
+  }
+  CHECK(story.proxy.logger.count("clients that differ in it share one stream; the field: X-Lang") == 1);
+  CHECK(story.proxy.logger.count("the field: ") == 1);
+}
+
+TEST_CASE("a shared route's stream with a coding that cannot be undone is passed through, and logged once") {
+  ProxyFixture proxy(public_route());
+  for (int i = 0; i < 2; ++i) {
+    auto client = proxy.get_stream("/events/a");
+    proxy.origin.next()->answer("brotli", 200, "Content-Type: text/event-stream\r\nContent-Encoding: br\r\n");
+    REQUIRE(client.await_complete());
+    CHECK(client.content() == "brotli");
+  }
+  CHECK(proxy.logger.count("content coding that cannot be undone") == 1);
+}

@@ -195,3 +195,21 @@ TEST_CASE("a preflight for another path goes upstream as it is") {
       "Access-Control-Request-Headers: last-event-id\r\n\r\n");
   CHECK(proxy.origin.next()->request.field("Access-Control-Request-Headers") == "last-event-id");
 }
+
+TEST_CASE("an answer for an Origin says that it is for this one, and says it once") {
+  ProxyFixture proxy(public_route());
+  auto first = proxy.get_stream("/events/a");  // Without an Origin, so without Vary.
+  proxy.origin.next()->begin_stream();
+  REQUIRE(first.await_head());
+  CHECK(first.response().count("Vary") == 0);
+  auto second = proxy.get_stream("/events/a", kPageA);
+  proxy.origin.next()->begin_stream(allowing("https://a.test"));
+  REQUIRE(second.await_head());
+  CHECK(second.field("Vary") == "Origin");
+  auto any = proxy.get_stream("/events/b", kPageA);
+  proxy.origin.next()->begin_stream("Access-Control-Allow-Origin: *\r\n");
+  REQUIRE(any.await_head());
+  CHECK(any.response().count("Vary") == 0);
+  CorsStory story;
+  CHECK(story.first.response().count("Vary") == 1);
+}

@@ -167,6 +167,31 @@ TEST_CASE("a final answer where no identity counts closes the channel") {
   CHECK(story.frames().size() == 1);
 }
 
+TEST_CASE("a final answer where no identity goes upstream closes the channel: every request is the same") {
+  auto route = shared();
+  route.key = {{KeyPart::Kind::Path, ""}};
+  std::size_t asked = 1;
+  SUBCASE("none goes") {}
+  SUBCASE("the authoriser's do") {
+    route.authorize.kind = Authorize::Kind::Path;
+    asked = 3;
+  }
+  SUBCASE("the probe's do") {
+    route.authorize.kind = Authorize::Kind::Probe;
+    asked = 3;
+  }
+  ChannelStory story(route);
+  for (const char* name : {"ann", "bob", "cem"}) story.channel.admit(who(name));
+  story.begin();
+  story.emit("a");
+  story.channel.on_upstream_end(false);
+  story.wait_out_backoff();
+  const auto before = story.port.count("connect");
+  while (story.state() == State::Connecting) story.channel.on_upstream_final();
+  CHECK(story.state() == State::Final);
+  CHECK(story.port.count("connect") == before + asked - 1);
+}
+
 TEST_CASE("a channel closed by a final answer may be opened again by a subscriber") {
   CredentialStory story;
   story.lose_upstream();

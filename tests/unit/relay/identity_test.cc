@@ -79,6 +79,28 @@ TEST_CASE("the start key of a session's tag is the tag") {
   }
 }
 
+TEST_CASE("the order of different fields and of different cookies is none of the identity's") {
+  const auto one = identity({{"Authorization", "a"}, {"X-Api-Key", "k"}, {"Cookie", "a=1; b=2"}});
+  CHECK(one == identity({{"Cookie", "a=1; b=2"}, {"x-api-key", "k"}, {"Authorization", "a"}}));
+  CHECK(one == identity({{"Authorization", "a"}, {"X-Api-Key", "k"}, {"Cookie", "b=2;a=1"}}));
+  CHECK(one == identity({{"Cookie", "b=2"}, {"Authorization", "a"}, {"Cookie", "a=1"}, {"X-Api-Key", "k"}}));
+  CHECK(one != identity({{"Authorization", "k"}, {"X-Api-Key", "a"}, {"Cookie", "a=1; b=2"}}));
+  CHECK(one != identity({{"Authorization", "a"}, {"X-Api-Key", "k"}, {"Cookie", "a=2; b=1"}}));
+  // Of several of one name the first or the last may count.
+  CHECK(identity({{"Cookie", "a=1; a=2"}}) != identity({{"Cookie", "a=2; a=1"}}));
+}
+
+TEST_CASE("an operator is told the names of the cookies that count, never their values") {
+  const auto fields = fields_of({{"Cookie", "sid=secret; _ga=1; csrf=9"}, {"Cookie", "theme=dark"}});
+  CHECK(identity_cookies(fields, {}) == "sid, csrf, theme");
+  CHECK(identity_cookies(fields, {.cookies = std::vector<std::string>{"sid"}}) == "sid");
+  CHECK(identity_cookies(fields, {.fields = {"Authorization"}}) == "");
+  std::string many;
+  for (int i = 0; i < 1000; ++i) many += "cookie" + std::to_string(i) + "=x; ";
+  many += std::string(5000, 'n') + "=x";
+  CHECK(identity_cookies(fields_of({{"Cookie", many}}), {}).size() < 200);
+}
+
 TEST_CASE("two lines are two values: their number and place count") {
   const auto one = identity({{"Authorization", "a"}});
   const auto two = identity({{"Authorization", "a"}, {"Authorization", "b"}});
