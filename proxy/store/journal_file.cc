@@ -256,6 +256,7 @@ Result<bool> JournalFile::begin_run(std::int64_t unix_micros, bool is_fresh) {
   // Without a tail: the first commit's is not written yet, where the process ended right behind it.
   const bool lost_commits = is_new ? tail.value_or(0) != 0 : tail ? *tail > commits_ : commits_ > 1;
   const bool has_lost = (lost_power || lost_commits || is_fresh) && !seeded_bug("loss-not-noticed");
+  is_loss_unwritten_ = has_lost;
   SSEQUEL_TRY(database_.run("PRAGMA synchronous=FULL"));
   const auto note_run = [&]() -> Result<void> {
     if (has_lost) SSEQUEL_TRY(tell_loss(unix_micros));
@@ -264,6 +265,7 @@ Result<bool> JournalFile::begin_run(std::int64_t unix_micros, bool is_fresh) {
     return set_meta("sync_always", options_.sync_always ? 1 : 0);
   };
   SSEQUEL_TRY(transact(note_run));
+  is_loss_unwritten_ = false;
   // WAL mode commits without a sync then; only power loss can tell (sqlite.org/pragma.html#pragma_synchronous), and the
   // boot id tells that.
   if (!options_.sync_always) SSEQUEL_TRY(database_.run("PRAGMA synchronous=OFF"));
@@ -275,13 +277,17 @@ Result<void> JournalFile::tell_loss(std::int64_t unix_micros) {
   auto ledgers = load_ledgers();
   if (!ledgers) return tl::unexpected(ledgers.error());
   for (auto& ledger : *ledgers) {
-    auto& progress = ledger->progress;
-    progress.next_number = std::min<std::uint64_t>(
-        progress.next_number + jump_after(ledger->updated_at, unix_micros / 1000), replay::kMaxNumber);
-    progress.is_loss_untold = !seeded_bug("store-gap-untold");
-    SSEQUEL_TRY(write_progress(ledger->id, progress, ledger->head_sum, ledger->updated_at));
+    note_loss(*ledger, unix_micros / 1000);
+    SSEQUEL_TRY(write_progress(ledger->id, ledger->progress, ledger->head_sum, ledger->updated_at));
   }
   return {};
+}
+
+void JournalFile::note_loss(Ledger& ledger, std::int64_t unix_ms) {
+  auto& progress = ledger.progress;
+  progress.next_number =
+      std::min<std::uint64_t>(progress.next_number + jump_after(ledger.updated_at, unix_ms), replay::kMaxNumber);
+  progress.is_loss_untold = !seeded_bug("store-gap-untold");
 }
 
 Result<void> JournalFile::end_run() {

@@ -104,7 +104,8 @@ class JournalFile {
   [[nodiscard]] static bool restage(Ledger& ledger);
 
   // The first commit of a run; on disk when it returns. True: the last run may have lost its latest commits. Then all
-  // numbers go on above what could have been given, and load() tells it. is_fresh: a damaged file was set aside.
+  // numbers go on above what could have been given, and load() tells it, even if this failed because it could not be
+  // written. is_fresh: a damaged file was set aside.
   [[nodiscard]] Result<bool> begin_run(std::int64_t unix_micros, bool is_fresh);
   // The mark of a clean stop; on disk when it returns.
   [[nodiscard]] Result<void> end_run();
@@ -149,6 +150,7 @@ class JournalFile {
   [[nodiscard]] Result<std::optional<std::int64_t>> meta(const char* name);
   [[nodiscard]] Result<void> set_meta(const char* name, std::int64_t value);
   [[nodiscard]] Result<void> tell_loss(std::int64_t unix_micros);
+  static void note_loss(Ledger& ledger, std::int64_t unix_ms);
   [[nodiscard]] Result<std::vector<std::shared_ptr<Ledger>>> load_ledgers();
   [[nodiscard]] Result<GivenNumbers> load_given(const std::vector<std::shared_ptr<Ledger>>& ledgers);
   [[nodiscard]] Result<std::shared_ptr<replay::ReplayLog>> load_log(Ledger& ledger, const replay::Bounds& bounds,
@@ -163,6 +165,7 @@ class JournalFile {
   Statements sql_;
   std::uint64_t last_id_ = 0;
   std::uint64_t commits_ = 0;
+  bool is_loss_unwritten_ = false;  // begin_run() found a loss, and could not write it: load() tells it all the same.
   std::int64_t logs_ = 0;
   std::int64_t staged_logs_ = 0;  // As it will be after the transaction.
   std::uint64_t wal_pages_ = 0;

@@ -96,6 +96,10 @@ Result<JournalFile::Loaded> JournalFile::load(const BoundsOf& bounds_of, std::in
   auto given = load_given(*ledgers);
   if (!given) return tl::unexpected(given.error());
   loaded.given = std::move(*given);
+  if (is_loss_unwritten_) {
+    loaded.given.forgotten_at = static_cast<std::uint64_t>(unix_ms) * 1000;
+    for (auto& ledger : *ledgers) note_loss(*ledger, unix_ms);
+  }
   for (auto& ledger : *ledgers) {
     const auto bounds = bounds_of(ledger->record);
     if (!bounds) {

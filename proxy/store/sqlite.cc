@@ -24,6 +24,11 @@ ErrorCode code_of(int sqlite_result) noexcept {
   switch (sqlite_result & 0xff) {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
+    // Our statements never change: where one makes no sense, or meets a row that cannot be there, the file is not as we
+    // left it. Trying again would never end.
+    case SQLITE_ERROR:
+    case SQLITE_CONSTRAINT:
+    case SQLITE_MISMATCH:
       return ErrorCode::Malformed;
     case SQLITE_READONLY:
     case SQLITE_PERM:

@@ -14,8 +14,8 @@
 
 namespace ssequel::store {
 
-// Malformed: the file is damaged, or no database. Denied: it may not be written. RetryLater: all else (full, busy, I/O
-// error), which may pass.
+// Malformed: the file is damaged, or no database of ours. Denied: it may not be written. RetryLater: all else (full,
+// busy, I/O error), which may pass.
 [[nodiscard]] ErrorCode code_of(int sqlite_result) noexcept;
 
 class Statement {

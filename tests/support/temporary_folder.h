@@ -12,8 +12,8 @@ namespace ssequel::test {
 
 class TemporaryFolder {
  public:
-  TemporaryFolder() {
-    std::string pattern = std::filesystem::temp_directory_path() / "ssequel-XXXXXX";
+  explicit TemporaryFolder(const std::filesystem::path& parent = std::filesystem::temp_directory_path()) {
+    std::string pattern = parent / "ssequel-XXXXXX";
     if (const char* made = ::mkdtemp(pattern.data())) path_ = made;
   }
   ~TemporaryFolder() {

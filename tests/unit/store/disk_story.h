@@ -4,13 +4,17 @@
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
+#include <filesystem>
+#include <fstream>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -203,8 +207,10 @@ class Story {
   ~Story() { end_life(); }
 
   FaultyVfs vfs{"faulty", false};
-  TemporaryFolder folder;
+  // In memory where it can be: what a sync has made safe is the VFS's account, and thousands of lives take a while.
+  TemporaryFolder folder{::access("/dev/shm", W_OK) == 0 ? "/dev/shm" : std::filesystem::temp_directory_path()};
   std::string boot_id = "boot-1";
+  std::uint64_t wal_bytes = 1;      // As little as it takes.
   std::uint64_t times_told = 0;     // A life began with the news of a loss.
   std::uint64_t times_refused = 0;  // A life did not begin: an error was told instead.
   std::uint64_t logs_checked = 0;   // Found again, and found right.
@@ -217,7 +223,7 @@ class Story {
     clock_.advance(Millis(1'000));
     auto opened = store::DiskStore::open({.directory = folder.path("store"),
                                           .sync_always = sync_always_,
-                                          .wal_bytes = 1,  // As little as it takes.
+                                          .wal_bytes = wal_bytes,
                                           .vfs = "faulty",
                                           .boot_id = boot_id},
                                          logger_, clock_);
@@ -225,7 +231,9 @@ class Story {
     store_ = std::move(*opened);
     auto kept = store_->load([](const replay::LogRecord&) { return replay::Bounds{.events = 0}; });
     if (!kept) return refuse(kept.error());
-    const bool is_told = store_->status().gaps > 0;
+    // Of the journal itself, of a log, or of the keys' numbers.
+    const bool is_told = store_->status().gaps > 0 || kept->given.forgotten_at > forgotten_at_;
+    forgotten_at_ = kept->given.forgotten_at;
     if (is_told) ++times_told;
     if (is_told) {
     }
@@ -337,6 +345,38 @@ class Story {
     end_life();
     vfs.start_again(FaultyVfs::Survives::Everything);
   }
+  // Between lives: what lies in the directory, and what is known of it.
+  struct Moment {
+    std::map<std::string, std::string> files;
+    std::vector<Known> known;
+  };
+  [[nodiscard]] Moment remember() const {
+    Moment moment;
+    for (const auto& known : known_) moment.known.push_back(*known);
+    for (const auto& file : std::filesystem::directory_iterator(folder.path("store"))) {
+      std::ifstream content(file.path(), std::ios::binary);
+      moment.files[file.path().filename()] = {std::istreambuf_iterator<char>(content), {}};
+    }
+    return moment;
+  }
+  void go_back_to(const Moment& moment) {
+    REQUIRE(store_ == nullptr);
+    std::filesystem::remove_all(folder.path("store"));
+    std::filesystem::create_directory(folder.path("store"));
+    for (const auto& [name, content] : moment.files) {
+      std::ofstream(folder.path("store") + "/" + name, std::ios::binary) << content;
+    }
+    known_.clear();
+    for (const auto& known : moment.known) known_.push_back(std::make_unique<Known>(known));
+  }
+  [[nodiscard]] std::size_t files_set_aside() const {
+    std::size_t count = 0;
+    for (const auto& file : std::filesystem::directory_iterator(folder.path("store"))) {
+      const std::string name = file.path().filename();
+      if (name.find(".damaged-") != std::string::npos && !name.ends_with("-wal")) ++count;
+    }
+    return count;
+  }
   [[nodiscard]] store::DiskStatus status() const { return store_->status(); }
   [[nodiscard]] std::string file() const { return folder.path("store") + "/ssequel.db"; }
 
@@ -440,6 +480,7 @@ class Story {
   std::unique_ptr<replay::Store> door_;
   std::map<std::string, std::unique_ptr<StoryChannel>> channels_;
   std::uint64_t events_ = 0;
+  std::uint64_t forgotten_at_ = 0;
 };
 
 }  // namespace ssequel::test
