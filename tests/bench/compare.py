@@ -5,6 +5,7 @@
     tests/bench/compare.py build/release fanout replay      some of it
     tests/bench/compare.py build/release --only bare,nchan  without the proxy
     tests/bench/compare.py build/release --first            ahead of whatever else the machine does (root)
+    tests/bench/compare.py build/release stores --disk DIR  the disk store in DIR, not in /tmp
 
 Each scenario runs against each target by turns, so that whatever else the machine does hits all alike; medians are
 printed, then what counts: ratios. The target has core 1 to itself, the load core 0. Needs the load and bare_loop
@@ -36,13 +37,13 @@ def free_port():
 
 
 def wait_until_open(port, process):
-    for _ in range(200):
+    for _ in range(2000):
         if process.poll() is not None:
             sys.exit(f"compare: {process.args[-1]} ended at once with {process.returncode}")
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
-        time.sleep(0.05)
+        time.sleep(0.005)
     sys.exit(f"compare: nothing listens on port {port}")
 
 
@@ -70,21 +71,24 @@ class Target:
 
     path = "/sse"
     publish = ""
+    disk = None  # Where folders are made; None: where temporary files go.
 
     def __init__(self, build):
         self.build = build
 
     def start(self, scenario, origin_port):
-        self.folder = tempfile.mkdtemp(prefix="ssequel-bench-")
+        self.folder = tempfile.mkdtemp(prefix="ssequel-bench-", dir=Target.disk)
         self.port = free_port()
-        command = self.command(scenario, origin_port)
-        self.log = open(f"{self.folder}/output", "wb")
+        self.run(self.command(scenario, origin_port))
+
+    def run(self, command, settle=0.2):
+        self.log = open(f"{self.folder}/output", "ab")
         self.process = subprocess.Popen(["taskset", "-c", TARGET_CORE, *command], stdout=self.log, stderr=self.log)
         wait_until_open(self.port, self.process)
-        time.sleep(0.2)
+        time.sleep(settle)
         self.pids = with_children(self.process.pid)
 
-    def stop(self):
+    def end(self):
         self.process.terminate()
         try:
             self.process.wait(5)
@@ -92,6 +96,9 @@ class Target:
             self.process.kill()
             self.process.wait()
         self.log.close()
+
+    def stop(self):
+        self.end()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def write(self, name, text):
@@ -173,21 +180,44 @@ class Nchan(Nginx):
 class Ssequel(Target):
     """One loop, memory store; `shared` where all read one stream, no route where it is only passed through."""
 
+    store = "kind: memory"
+
     def command(self, scenario, origin_port):
         routes = "routes: []\n"
         if scenario != "plain":
+            window = {
+                "stores": "events: 20000, bytes: 64MiB",
+                "restart": "events: 0, bytes: 1GiB",
+            }.get(scenario, "events: 5000, bytes: 64MiB")
             routes = (
-                "routes:\n  - {name: bench, match: {path: /sse}, mode: shared, heartbeat: 1h,\n"
-                "     window: {events: 5000, bytes: 64MiB}}\n"
+                "routes:\n  - {name: bench, match: {path: /sse}, mode: shared, heartbeat: 1h, retain: 1h,\n"
+                f"     window: {{{window}}}}}\n"
             )
         config = (
             f"listen: 127.0.0.1:{self.port}\nadmin: 127.0.0.1:{free_port()}\n"
-            f"upstream: http://127.0.0.1:{origin_port}\nlog: {{level: warn}}\n" + routes
+            f"upstream: http://127.0.0.1:{origin_port}\nlog: {{level: warn}}\n"
+            f"limits: {{store_bytes: 2GiB}}\nstore: {{{self.store.format(self=self)}}}\n" + routes
         )
         return [f"{self.build}/ssequel", "--config", self.write("ssequel.yaml", config)]
 
 
-TARGETS = {"bare": Bare, "nginx": Nginx, "nchan": Nchan, "ssequel": Ssequel}
+class DiskOs(Ssequel):
+    store = "kind: disk, path: {self.folder}/store, sync: os"
+
+
+class DiskAlways(Ssequel):
+    store = "kind: disk, path: {self.folder}/store, sync: always"
+
+
+TARGETS = {
+    "bare": Bare,
+    "nginx": Nginx,
+    "nchan": Nchan,
+    "ssequel": Ssequel,
+    "disk-os": DiskOs,
+    "disk-always": DiskAlways,
+    "memory": Ssequel,
+}
 
 # Of each scenario: who can do it, arguments for the load, and what is compared (name, key, unit).
 SCENARIOS = {
@@ -211,6 +241,24 @@ SCENARIOS = {
         ["nginx", "ssequel"],
         [],
         [("CPU per request", "cpu_us_per_request", "us"), ("requests per second", "requests_per_s", "/s")],
+    ),
+    "stores": (
+        ["disk-os", "memory", "disk-always"],
+        [],
+        [
+            ("events per second to one subscriber", "events_per_s", "/s"),
+            ("CPU per event", "cpu_us_per_event", "us"),
+            ("p50 at 5000 events/s", "p50_ms", "ms"),
+            ("p99 at 5000 events/s", "p99_ms", "ms"),
+        ],
+    ),
+    "restart": (
+        ["disk-os"],
+        [],
+        [
+            ("from the start to the first replayed event of a window of 1,000,000", "first_s", "s"),
+            ("its files", "file_mib", "MiB"),
+        ],
     ),
 }
 
@@ -246,12 +294,52 @@ def plain(target, origin_port):
     return {"cpu_us_per_request": cpu / requests * 1e6, "requests_per_s": per_s}
 
 
+def stores(target, origin_port):
+    """As fast as it goes, then at a fixed rate. The journal's threads share the target's one core."""
+    fast = load(target, "through", ["--events", "2000000"], origin_port)
+    paced = fast and load(target, "fanout", ["--clients", "1", "--rate", "5000", "--seconds", "4"], origin_port)
+    if not paced:
+        return None
+    bad = {k: fast[k] + paced[k] for k in ("missing", "repeated", "lost")}
+    return {**fast, "p50_ms": paced["p50_ms"], "p99_ms": paced["p99_ms"], **bad}
+
+
+def restart(target, origin_port):
+    """A window of a million events, a clean stop, and the time from exec to the first byte of a resume's replay."""
+    said = load(target, "through", ["--events", "1000000"], origin_port)
+    if not said:
+        return None
+    last = int(said["id"])
+    target.end()
+    size = sum(os.path.getsize(path) for path in glob.glob(f"{target.folder}/store/*"))
+    request = f"GET /sse HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\nLast-Event-ID: {last - 500_000}\r\n"
+    began = time.monotonic()
+    target.run(target.process.args[3:], settle=0)
+    with socket.create_connection(("127.0.0.1", target.port)) as client:
+        client.sendall(request.encode() + b"\r\n")
+        client.settimeout(30)
+        got = b""
+        while b"\ndata: " not in got:
+            part = client.recv(1 << 16)
+            if not part:
+                return None
+            got += part
+    seconds = time.monotonic() - began
+    if f"id: {last - 499_999}\n".encode() not in got:
+        print(f"restart: the replay begins with {got[:400]!r}", file=sys.stderr)
+        return None
+    return {"first_s": seconds, "file_mib": size / 2**20, **{k: said[k] for k in ("missing", "repeated", "lost")}}
+
+
 def run_once(name, scenario, arguments, build):
     target = TARGETS[name](build)
     origin_port = free_port()
     target.start(scenario, origin_port)
     try:
-        result = plain(target, origin_port) if scenario == "plain" else load(target, scenario, arguments, origin_port)
+        if scenario in ("plain", "stores", "restart"):
+            result = {"plain": plain, "stores": stores, "restart": restart}[scenario](target, origin_port)
+        else:
+            result = load(target, scenario, arguments, origin_port)
     finally:
         target.stop()
     bad = [k for k in ("missing", "repeated", "lost") if result and result.get(k)]
@@ -279,7 +367,9 @@ def main():
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--only", default=",".join(TARGETS), help="targets, with commas between")
     parser.add_argument("--first", action="store_true", help="before other work on this machine")
+    parser.add_argument("--disk", help="the folder for files of the targets")
     options = parser.parse_args()
+    Target.disk = options.disk
     unknown = [s for s in options.scenarios if s not in SCENARIOS] + [
         t for t in options.only.split(",") if t not in TARGETS
     ]

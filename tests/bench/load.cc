@@ -5,6 +5,8 @@
 //   load peak    --clients N --p99-ms MS                         the highest rate that holds
 //   load replay  --clients N --behind EVENTS                     all come back at once, that far behind
 //   load idle    --clients N                                     memory while nothing happens
+//   load through --events N --ahead A                            one client, as fast as it goes: a new event for each
+//                                                                delivered one, A on their way
 //   load origin                                                  only the origin, until killed
 //   all: --port PORT --path PATH   the server; --origin PORT   ours; --pids P,P   whose CPU and memory is counted;
 //        --publish PATH   events are POSTed to the server instead of fetched by it
@@ -110,6 +112,29 @@ class Load {
     wait_for([&] { return clients_.done() + clients_.lost() >= count; }, "every client has caught up");
     print({static_cast<double>(now_ns() - begin) / 1e9, cpu_since(before), 0, clients_.tally()});
   }
+  void through() {
+    const auto total = static_cast<std::uint64_t>(number(options_, "--events"));
+    const auto ahead = static_cast<std::uint64_t>(number(options_, "--ahead"));
+    connect(1);
+    const Usage before = usage_of(options_.at("--pids"));
+    const auto begin = now_ns();
+    const auto& tally = clients_.tally();
+    wait_for(
+        [&] {
+          while (origin_.emitted() < std::min(total, tally.deliveries + ahead)) origin_.emit(now_ns());
+          origin_.flush();
+          return tally.deliveries >= total || clients_.lost() != 0;
+        },
+        "every event has come");
+    const auto seconds = static_cast<double>(now_ns() - begin) / 1e9;
+    std::printf(
+        "{\"events_per_s\": %.0f, \"cpu_us_per_event\": %.3f, \"missing\": %llu, \"repeated\": %llu, "
+        "\"lost\": %d, \"id\": \"%s\"}\n",
+        static_cast<double>(tally.deliveries) / seconds,
+        cpu_since(before) * 1e6 / static_cast<double>(std::max<std::uint64_t>(tally.deliveries, 1)),
+        static_cast<unsigned long long>(tally.missing), static_cast<unsigned long long>(tally.repeated),
+        clients_.lost(), clients_.id_of(total).c_str());
+  }
   void idle() {
     const Usage before = usage_of(options_.at("--pids"));
     connect(static_cast<int>(number(options_, "--clients")));
@@ -179,9 +204,9 @@ class Load {
 }  // namespace
 
 int main(int argc, char** argv) {
-  Options options = {{"--clients", "1000"}, {"--rate", "50"}, {"--seconds", "4"}, {"--p99-ms", "250"},
-                     {"--behind", "500"},   {"--port", "0"},  {"--path", "/sse"}, {"--origin", "9100"},
-                     {"--pids", ""},        {"--publish", ""}};
+  Options options = {{"--clients", "1000"}, {"--rate", "50"},       {"--seconds", "4"},  {"--p99-ms", "250"},
+                     {"--behind", "500"},   {"--events", "200000"}, {"--ahead", "4000"}, {"--port", "0"},
+                     {"--path", "/sse"},    {"--origin", "9100"},   {"--pids", ""},      {"--publish", ""}};
   const std::string what = argc > 1 ? argv[1] : "";
   for (int i = 2; i + 1 < argc; i += 2) {
     if (options.count(argv[i]) == 0) {
@@ -191,14 +216,12 @@ int main(int argc, char** argv) {
     options[argv[i]] = argv[i + 1];
   }
   raise_fd_limit();
-  const std::map<std::string, void (Load::*)()> scenarios = {{"fanout", &Load::fanout},
-                                                             {"peak", &Load::peak},
-                                                             {"replay", &Load::replay},
-                                                             {"idle", &Load::idle},
-                                                             {"origin", &Load::serve}};
+  const std::map<std::string, void (Load::*)()> scenarios = {{"fanout", &Load::fanout},   {"peak", &Load::peak},
+                                                             {"replay", &Load::replay},   {"idle", &Load::idle},
+                                                             {"through", &Load::through}, {"origin", &Load::serve}};
   const auto scenario = scenarios.find(what);
   if (scenario == scenarios.end()) {
-    std::fprintf(stderr, "usage: load fanout|peak|replay|idle|origin [--clients N] ...\n");
+    std::fprintf(stderr, "usage: load fanout|peak|replay|idle|through|origin [--clients N] ...\n");
     return 2;
   }
   Load load(options);
