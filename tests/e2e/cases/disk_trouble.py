@@ -1,5 +1,5 @@
-"""The disk store in trouble: a disk that is full, files that are damaged. Nothing is lost, doubled or changed in silence,
-and all goes on by itself.
+"""The disk store in trouble: a disk that is full, files that are damaged. Nothing is lost, doubled or changed in
+silence, and all goes on by itself.
 
 Filling a disk needs a file system of its own: a small tmpfs, which only root can mount. Where that is not possible, the
 case says so and passes.
