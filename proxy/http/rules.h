@@ -19,7 +19,7 @@ struct Refusal {
 
 // All lines come without their CRLF.
 
-// method SP request-target SP HTTP/1.0 or 1.1 (RFC 9112 §3), each space alone. Sets method, target, minor_version,
+// method SP request-target SP HTTP/1.x (RFC 9112 §3), each space alone. Sets method, target, minor_version,
 // origin_form, and host for absolute-form.
 [[nodiscard]] Refusal parse_request_line(std::string_view line, std::size_t target_bytes, RequestHead& head);
 // HTTP/1.x SP status [SP reason] (RFC 9112 §4). The space before an empty reason may be missing: many leave it out.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <map>
 
 #include "base/ascii.h"
 #include "base/seeded_bug.h"
@@ -82,20 +83,17 @@ bool is_identity_field(std::string_view name, const Identity& identity) noexcept
 std::string identity_of(const http::Fields& fields, const Identity& identity) {
   // The order of different fields and cookies says nothing, and intermediaries change it; that of several lines of one
   // name, or several cookies of one, does.
-  std::vector<std::pair<std::string, std::string_view>> lines;
-  std::vector<std::pair<std::string_view, std::string_view>> cookies;
+  std::multimap<std::string, std::string_view> lines;  // Equal ones in the order of their coming.
+  std::multimap<std::string_view, std::string_view> cookies;
   fields.for_each([&](const http::Field& field) {
     if (ascii::equals(field.name, "Cookie") || !is_identity_field(field.name, identity)) return;
-    lines.emplace_back(ascii::to_lower(field.name), field.value);
+    lines.emplace(ascii::to_lower(field.name), field.value);
   });
   if (is_identity_field("Cookie", identity)) {
     for_each_identity_cookie(fields, identity,
-                             [&](std::string_view name, std::string_view pair) { cookies.emplace_back(name, pair); });
+                             [&](std::string_view name, std::string_view pair) { cookies.emplace(name, pair); });
   }
   if (lines.empty() && cookies.empty()) return {};
-  const auto by_name = [](const auto& a, const auto& b) { return a.first < b.first; };
-  std::stable_sort(lines.begin(), lines.end(), by_name);
-  std::stable_sort(cookies.begin(), cookies.end(), by_name);
   std::string parts;
   for (const auto& [name, value] : lines) {
     add_part(parts, 'n', name);
