@@ -259,7 +259,8 @@ async def lagged(t):
                 told += 1
                 last = int(event["id"])  # That of the place from which it goes on.
                 continue
-            check_equal(int(event["id"]), last + 1, "id behind the last one")
+            # With several loops it may join behind the first events.
+            check(last == 0 or int(event["id"]) == last + 1, f"{event['id']} behind {last}")
             last = int(event["id"])
         check(told >= 1, "it never fell out of the window: the case proves nothing")
 
