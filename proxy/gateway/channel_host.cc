@@ -315,6 +315,8 @@ void ChannelHost::on_upstream_upgraded(std::string_view) {
 void ChannelHost::on_upstream_failed(UpstreamFailure failure, const Error& error) {
   worker_.graveyard().take(std::move(upstream_));
   if (channel_.state() == relay::Channel::State::Streaming) {
+    worker_.house().logger.warn("the upstream's stream broke off",
+                                {{"route", channel_.route().name}, {"error", error.context}});
     channel_.on_upstream_end(false);
     return;
   }

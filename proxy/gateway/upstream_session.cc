@@ -145,6 +145,9 @@ void UpstreamSession::resume() {
     const auto held = std::exchange(held_, {});
     parse(held);
     if (!*alive || state_ == State::Over || is_paused_) return;
+    // Paused and resumed while that was parsed: the step that follows goes on with the rest. Nothing may be read
+    // before it.
+    if (!held_.empty()) return;
     if (std::exchange(eof_held_, false)) {
       on_eof();
     } else if (stream_) {
