@@ -65,7 +65,8 @@ class DiskStore::Core {
     return {.directory = options_.directory,
             .sync_always = options_.sync_always,
             .vfs = options_.vfs,
-            .boot_id = options_.boot_id};
+            .boot_id = options_.boot_id,
+            .wal_bytes = options_.wal_bytes};
   }
   [[nodiscard]] std::int64_t unix_ms() const { return clock_.unix_micros() / 1000; }
 

@@ -91,7 +91,7 @@ Result<void> JournalFile::prepare() {
   SSEQUEL_TRY(
       database.run(fmt::format("PRAGMA wal_autocheckpoint=0; PRAGMA journal_size_limit={}; PRAGMA temp_store=MEMORY; "
                                "PRAGMA cache_size=-4096; PRAGMA secure_delete=OFF; PRAGMA synchronous=FULL;",
-                               32 * 1024 * 1024)));
+                               2 * options_.wal_bytes)));
   sqlite3_wal_hook(
       database.handle(),
       [](void* self, sqlite3*, const char*, int pages) {

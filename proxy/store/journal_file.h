@@ -76,6 +76,7 @@ struct FileOptions {
   bool sync_always = false;
   const char* vfs = nullptr;
   std::string boot_id;
+  std::uint64_t wal_bytes = 4 * 1024 * 1024;  // The write-ahead log shrinks to twice this when it begins anew.
 };
 
 class JournalFile {
