@@ -22,8 +22,9 @@ std::string CookieWatch::on_new_key(const Route& route, const http::RequestHead&
   std::vector<std::string> changed;
   bool is_known = head.fields.has("Last-Event-ID");
   for (const auto& [name, value] : cookies) {
+    const std::string& wanted = name;
     const auto before = std::find_if(place.cookies.begin(), place.cookies.end(),
-                                     [&name = name](const auto& cookie) { return cookie.first == name; });
+                                     [&wanted](const auto& cookie) { return cookie.first == wanted; });
     if (before == place.cookies.end()) continue;
     if (before->second == value) {
       is_known = true;
