@@ -353,7 +353,7 @@ void DiskStore::Core::tell_committed() {
   }
   staged_.clear();
   for (auto& [link, committed] : ends) {
-    link->post([committed = std::move(committed)](DiskDoor& door) { door.on_committed(committed); }, link);
+    link->post([done = std::move(committed)](DiskDoor& door) { door.on_committed(done); }, link);
   }
 }
 
