@@ -4,7 +4,7 @@
 FROM debian:bookworm-slim AS build
 RUN apt-get update \
  && apt-get install -y --no-install-recommends cmake ninja-build g++ pkg-config libuv1-dev node-llhttp libyaml-cpp-dev \
-    prometheus-cpp-dev libexpected-dev libfmt-dev zlib1g-dev libssl-dev libsqlite3-dev \
+    prometheus-cpp-dev libexpected-dev libfmt-dev zlib1g-dev libssl-dev libhiredis-dev libsqlite3-dev \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 WORKDIR /src
 COPY CMakeLists.txt CMakePresets.json ./
@@ -15,8 +15,8 @@ RUN cmake --preset release -DSSEQUEL_TESTS=OFF -DSSEQUEL_BENCH=OFF \
 
 FROM debian:bookworm-slim
 RUN apt-get update \
- && apt-get install -y --no-install-recommends libuv1 libyaml-cpp0.7 libprometheus-cpp-core1.0 libssl3 libsqlite3-0 \
-    zlib1g \
+ && apt-get install -y --no-install-recommends libuv1 libyaml-cpp0.7 libprometheus-cpp-core1.0 libssl3 libhiredis0.14 \
+    libsqlite3-0 zlib1g \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 COPY --from=build /src/build/release/ssequel /usr/local/bin/ssequel
 RUN ["ssequel", "--version"]

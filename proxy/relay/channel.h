@@ -31,11 +31,11 @@
 #include <string_view>
 #include <vector>
 
+#include "base/backoff.h"
 #include "base/clock.h"
 #include "base/random.h"
 #include "http/inflate.h"
 #include "relay/arrival_queue.h"
-#include "relay/backoff.h"
 #include "relay/counters.h"
 #include "relay/route.h"
 #include "relay/stream_head.h"

@@ -30,7 +30,4 @@ struct LastEventId {
 // The value of a cookie in a Cookie field's value.
 [[nodiscard]] std::optional<std::string_view> cookie(std::string_view cookie_field, std::string_view name);
 
-// Percent-decoding, once; '+' stays. A broken escape stays as it is.
-[[nodiscard]] std::string percent_decode(std::string_view text);
-
 }  // namespace ssequel::relay

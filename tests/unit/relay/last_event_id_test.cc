@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "base/percent.h"
 #include "relay/route.h"
 #include "unit/relay/requests.h"
 

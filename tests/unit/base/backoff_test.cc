@@ -1,10 +1,10 @@
-#include "relay/backoff.h"
+#include "base/backoff.h"
 
 #include <doctest/doctest.h>
 
 #include "support/fake_random.h"
 
-namespace ssequel::relay {
+namespace ssequel {
 namespace {
 
 using namespace std::chrono_literals;
@@ -85,4 +85,4 @@ TEST_CASE("hours as min do not overflow") {
 }
 
 }  // namespace
-}  // namespace ssequel::relay
+}  // namespace ssequel

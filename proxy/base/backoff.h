@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 
-namespace ssequel::relay {
+namespace ssequel {
 
 class Backoff {
  public:
@@ -33,4 +33,4 @@ class Backoff {
   unsigned attempts_ = 0;
 };
 
-}  // namespace ssequel::relay
+}  // namespace ssequel
