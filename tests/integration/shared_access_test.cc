@@ -211,7 +211,7 @@ TEST_CASE("probe and path: an error, a broken answer or none in time is no verdi
   CHECK(proxy.counters("shared").trouble[static_cast<std::size_t>(relay::TroubleReason::Authorizer)] == 7);
 }
 
-TEST_CASE("path asks the authoriser, the one that opens the channel too; any 2xx admits") {
+TEST_CASE("path asks the authoriser, the one that opens the channel too, any 2xx admits") {
   ProxyFixture proxy(with_authorize(relay::Authorize::Kind::Path));
   auto client = proxy.get_stream("/events/a?x=1", std::string(kAlice) + "X-Original-URI: /forged\r\n");
   auto* question = proxy.origin.next();
@@ -233,7 +233,7 @@ TEST_CASE("path asks the authoriser, the one that opens the channel too; any 2xx
   CHECK(refused.field("X-Why") == "so");
 }
 
-TEST_CASE("an admission holds for authorize_cache, each for its identity and target; a refusal is never held") {
+TEST_CASE("an admission holds for authorize_cache, each for its identity and target, a refusal is never held") {
   auto route = with_authorize(relay::Authorize::Kind::Path);
   route.authorize_cache = std::chrono::seconds(30);
   ProxyFixture proxy(route);

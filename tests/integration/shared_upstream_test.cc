@@ -186,7 +186,7 @@ TEST_CASE("upstream_idle: a silent upstream is dropped and asked again") {
   story.say("one");
 }
 
-TEST_CASE("linger keeps the upstream after the last subscriber, then lets it go; retain keeps the log") {
+TEST_CASE("linger keeps the upstream after the last subscriber, then lets it go, retain keeps the log") {
   auto route = public_route();
   route.linger = Millis(60);
   route.retain = Millis(400);

@@ -340,7 +340,7 @@ TEST_CASE("a stream may be dropped from inside on_broken") {
   CHECK(pair.heard.broken == 1);
 }
 
-TEST_CASE("dropping ends the connection after what was written; reset_on_close breaks it off") {
+TEST_CASE("dropping ends the connection after what was written, reset_on_close breaks it off") {
   SUBCASE("end") {
     Pair pair;
     CHECK(pair.stream->write("all of it"));
@@ -520,7 +520,7 @@ TEST_CASE("the listener can be replaced") {
   pair.stream->set_listener(pair.heard);
 }
 
-TEST_CASE("the peer's address has no port; unix peers have none") {
+TEST_CASE("the peer's address has no port, unix peers have none") {
   CHECK(Pair().stream->peer_address() == "127.0.0.1");
   CHECK(Pair(true).stream->peer_address().empty());
 }

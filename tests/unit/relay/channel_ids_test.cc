@@ -245,7 +245,7 @@ TEST_CASE("a last line without its end is an event before the end, and waits lik
   CHECK(slow.story.state() == State::Ended);
 }
 
-TEST_CASE("a shared channel connects again when the queue has gone into the log; the gap stands behind it") {
+TEST_CASE("a shared channel connects again when the queue has gone into the log, the gap stands behind it") {
   SlowIds slow(shared());
   const auto ann = std::make_shared<Credential>();
   slow.story.channel.admit(ann);

@@ -231,7 +231,7 @@ TEST_CASE("silence is not counted while the store is away") {
   CHECK(store.story.state() == State::Waiting);
 }
 
-TEST_CASE("an upstream that comes back while the store is away is not read; its gap is told once it is back") {
+TEST_CASE("an upstream that comes back while the store is away is not read, its gap is told once it is back") {
   Journalled store(shared());
   auto& reader = store.story.begin();
   store.story.emit("a");
