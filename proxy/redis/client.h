@@ -77,7 +77,7 @@ class Client : public net::Closable {
 
   // The arguments are copied. key: names the node in a cluster; all keys of the command must share its slot. Empty: any
   // node. timeout: instead of command_timeout.
-  void send(Arguments arguments, std::string_view key, OnAnswer on_answer);
+  virtual void send(Arguments arguments, std::string_view key, OnAnswer on_answer) = 0;
   void send(std::initializer_list<std::string_view> arguments, std::string_view key, OnAnswer on_answer);
   virtual void send(Arguments arguments, std::string_view key, Millis timeout, OnAnswer on_answer) = 0;
 

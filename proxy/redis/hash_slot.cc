@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "redis/client.h"
+#include "redis/slots.h"
 
 namespace ssequel::redis {
 namespace {
@@ -16,8 +17,6 @@ constexpr auto kTable = [] {
   }
   return table;
 }();
-
-constexpr unsigned kSlots = 16384;
 
 }  // namespace
 

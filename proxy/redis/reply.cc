@@ -11,11 +11,11 @@ Trouble classify(std::string_view error) noexcept {
   };
   // The codes of server.c (shared.*), cluster.c, acl.c, sentinel.c.
   static constexpr std::array kCodes = {
-      Code{"LOADING", Trouble::Away},       Code{"CLUSTERDOWN", Trouble::Away}, Code{"MASTERDOWN", Trouble::Away},
-      Code{"TRYAGAIN", Trouble::Away},      Code{"BUSY", Trouble::Away},        Code{"READONLY", Trouble::ReadOnly},
-      Code{"UNBLOCKED", Trouble::ReadOnly}, Code{"OOM", Trouble::Full},         Code{"MISCONF", Trouble::Full},
-      Code{"NOREPLICAS", Trouble::Full},    Code{"NOAUTH", Trouble::Denied},    Code{"WRONGPASS", Trouble::Denied},
-      Code{"NOPERM", Trouble::Denied},
+      Code{"LOADING", Trouble::Away},      Code{"CLUSTERDOWN", Trouble::Away},   Code{"MASTERDOWN", Trouble::Away},
+      Code{"TRYAGAIN", Trouble::Away},     Code{"BUSY", Trouble::Away},          Code{"NOSCRIPT", Trouble::Away},
+      Code{"READONLY", Trouble::ReadOnly}, Code{"UNBLOCKED", Trouble::ReadOnly}, Code{"OOM", Trouble::Full},
+      Code{"MISCONF", Trouble::Full},      Code{"NOREPLICAS", Trouble::Full},    Code{"NOAUTH", Trouble::Denied},
+      Code{"WRONGPASS", Trouble::Denied},  Code{"NOPERM", Trouble::Denied},
   };
   // A script's own errors carry its text behind the code of the command that failed.
   const auto code = error.substr(0, error.find_first_of(" \r\n"));
