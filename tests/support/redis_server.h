@@ -35,7 +35,7 @@ namespace ssequel::test {
 // What a command line prints.
 [[nodiscard]] inline std::string shell(const std::string& command) {
   std::string out;
-  std::FILE* pipe = ::popen((command + " 2>&1").c_str(), "r");
+  std::FILE* pipe = ::popen(("(" + command + ") 2>&1").c_str(), "r");
   std::array<char, 4096> piece{};
   while (const auto size = std::fread(piece.data(), 1, piece.size(), pipe)) out.append(piece.data(), size);
   ::pclose(pipe);
