@@ -13,7 +13,7 @@ namespace {
 SessionBinding binding_of(const SessionContext& context) {
   return {.identity = context.identity,
           .path = std::string(context.head.path()),
-          .origin = std::string(context.head.fields.get("Origin").value_or(std::string_view()))};
+          .origin = std::string(relay::foreign_origin(context.head))};
 }
 
 std::string_view tag_of(const relay::LastEventId& id) { return replay::parse_id(id.value).tag; }

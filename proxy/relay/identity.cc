@@ -47,6 +47,12 @@ void for_each_identity_cookie(const http::Fields& fields, const Identity& identi
   });
 }
 
+// An authority without the port that its scheme means anyway.
+std::string_view without_port(std::string_view authority, std::string_view port) noexcept {
+  if (authority.ends_with(port)) authority.remove_suffix(port.size());
+  return authority;
+}
+
 }  // namespace
 
 bool is_noise_cookie(std::string_view name) noexcept {
@@ -121,6 +127,17 @@ std::string identity_cookies(const http::Fields& fields, const Identity& identit
     names += name;
   }
   return names;
+}
+
+std::string_view foreign_origin(const http::RequestHead& head) noexcept {
+  const auto origin = head.fields.get("Origin").value_or(std::string_view());
+  // Whether TLS was spoken, only what stands in front of us knows: either scheme, and what it leaves unsaid as a port.
+  constexpr std::pair<std::string_view, std::string_view> kSchemes[] = {{"http://", ":80"}, {"https://", ":443"}};
+  for (const auto& [scheme, port] : kSchemes) {
+    if (!ascii::starts_with(origin, scheme)) continue;
+    if (ascii::equals(without_port(origin.substr(scheme.size()), port), without_port(head.host, port))) return {};
+  }
+  return origin;
 }
 
 std::string log_signature(const Route& route) {

@@ -27,6 +27,11 @@ namespace ssequel::relay {
 // Cookies that say nothing of who is asking: analytics, load balancers, bot checks.
 [[nodiscard]] bool is_noise_cookie(std::string_view name) noexcept;
 
+// The page's origin (RFC 6454 §7) that a request comes from, as it said; empty if it said none, or the host that it
+// asks. A browser names its own host when it posts, and not when it gets (Fetch §3.2), so that the two mean the same
+// page.
+[[nodiscard]] std::string_view foreign_origin(const http::RequestHead& head) noexcept;
+
 // What of a route decides how a log's entries read and who shares it: a change of it begins new logs.
 [[nodiscard]] std::string log_signature(const Route& route);
 

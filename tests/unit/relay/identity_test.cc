@@ -318,5 +318,33 @@ TEST_CASE("keys are injective: equal keys only for equal requests") {
   }
 }
 
+TEST_CASE("a page of the host that is asked has no foreign origin, whichever scheme it was read by") {
+  const auto origin = [](std::string_view said, std::string_view host) {
+    return std::string(foreign_origin(request("/events", {{"Origin", said}}, host)));
+  };
+  CHECK(foreign_origin(request("/events")) == "");
+  for (const auto& [said, host] : std::initializer_list<std::pair<std::string_view, std::string_view>>{
+           {"http://app.example", "app.example"},
+           {"https://app.example", "App.Example"},
+           {"https://app.example", "app.example:443"},
+           {"http://app.example:80", "app.example"},
+           {"http://app.example:8080", "app.example:8080"},
+           {"http://[::1]:3000", "[::1]:3000"}}) {
+    CHECK(origin(said, host) == "");
+  }
+  for (const auto& [said, host] : std::initializer_list<std::pair<std::string_view, std::string_view>>{
+           {"http://evil.example", "app.example"},
+           {"http://app.example.evil.example", "app.example"},
+           {"http://app.example:8080", "app.example"},
+           {"https://app.example:80", "app.example"},
+           {"http://app.example", "app.example:8080"},
+           {"ftp://app.example", "app.example"},
+           {"app.example", "app.example"},
+           {"null", "null"},
+           {"http://", "app.example"}}) {
+    CHECK(origin(said, host) == said);
+  }
+}
+
 }  // namespace
 }  // namespace ssequel::relay
