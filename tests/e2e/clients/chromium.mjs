@@ -1,6 +1,7 @@
 // Chromium's own EventSource, without a window. Loads options.page, subscribes to the URL there, and takes commands on
-// standard input, one JSON object a line: {"do": "subscribe"}, {"do": "click", "on": selector},
-// {"do": "evaluate", "code": ..., "name": ...}, {"do": "screenshot", "file": ..., "width": ..., "height": ..., "dark": ...}.
+// standard input, one JSON object a line: {"do": "subscribe"}, {"do": "click", "on": selector}, {"do": "goto", "url": ...},
+// {"do": "reload"}, {"do": "evaluate", "code": ..., "name": ...},
+// {"do": "screenshot", "file": ..., "width": ..., "height": ..., "dark": ...}.
 import { chromium } from 'playwright-core';
 import { createInterface } from 'node:readline';
 import { options, report, types, url } from './report.mjs';
@@ -33,6 +34,11 @@ const commands = {
   subscribe,
   click: (command) => page.click(command.on),
   evaluate: async (command) => report('value', { name: command.name, value: await page.evaluate(command.code) }),
+  goto: async (command) => {
+    await page.goto(command.url);
+    report('loaded');
+  },
+  reload: () => page.reload(),
   screenshot: async (command) => {
     await page.screenshot({ path: command.file, fullPage: command.full ?? false });
     report('screenshot', { file: command.file });

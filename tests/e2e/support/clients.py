@@ -25,10 +25,8 @@ class Client:
         self.errors = []
         self.ready_state = None
         arguments = [url, json.dumps({"page": page, **(options or {})})]
-        if library == "python":
-            command = ["python3", FOLDER / "clients" / "python.py", *arguments]
-        elif library == "curl":
-            command = ["python3", FOLDER / "clients" / "curl.py", *arguments]
+        if (FOLDER / "clients" / f"{library}.py").exists():
+            command = ["python3", FOLDER / "clients" / f"{library}.py", *arguments]
         else:
             command = [NODE, FOLDER / "clients" / f"{library}.mjs", *arguments]
         self.process = Process(*command, stdin=True, name=f"client {library}", cwd=FOLDER)
