@@ -312,6 +312,10 @@ void Worker::on_request(ClientSession& session, http::RequestHead& head) {
     }
     auto id = relay::last_event_id_of(head, route->last_event_id_query);
     if (!belongs(*route, head, id)) continue;
+    if (id.has_tag && id.is_readable && route->mode == relay::Mode::Session) {
+      begin_tagged(session, head, id.value);
+      return;
+    }
     begin_stream_request(session, route, head, std::move(id));
     return;
   }

@@ -164,6 +164,8 @@ class Worker final : private ClientHandler, private net::ListenerClient {
   void on_accepted(net::Owned<net::Stream> stream) override;
   void on_accept_trouble(const Error& error) override;
   [[nodiscard]] bool belongs(const relay::Route& route, const http::RequestHead& head, const relay::LastEventId& id);
+  // A session route claims the request by an id with a tag's form (worker_tags.cc).
+  void begin_tagged(ClientSession& session, http::RequestHead& head, std::string_view id);
   void begin_stream_request(ClientSession& session, const std::shared_ptr<const relay::Route>& route,
                             http::RequestHead& head, relay::LastEventId id);
   ClientSession& add_session(std::unique_ptr<ClientSession> session);

@@ -9,7 +9,8 @@ from support.clients import NODE, Client
 from support.processes import Process
 from support.relay import random_cuts
 from support.runner import case, check, check_equal, eventually
-from support.setup import start_proxy, start_relay
+from support.setup import start_proxy, start_relay, start_upstream
+from support.upstreams import Feed
 from support.wire import Subscription, fetch
 
 HERE = Path(__file__).resolve().parent.parent
@@ -309,3 +310,57 @@ async def shown(page, condition):
       }})"""})
     await page.until(lambda c: len(told()) > begun, condition, 60)
     return told()[-1]
+
+
+OVERLAPPING = {
+    "a session route for GET": """
+- name: streams
+  match: {path: "/**", methods: [GET], accept: text/event-stream}
+  mode: session
+""",
+    "a shared route with tagged ids": """
+- name: streams
+  match: {path: "/v1/**", methods: [GET], accept: any}
+  mode: shared
+  key: [path]
+  ids: {tag: always}
+  start_at: oldest
+""",
+}
+
+
+def overlaps(name, route):
+    @case(f"a route for POST before {name} of the same path: a GET with an id comes to the one that gave it", timeout=30)
+    async def run(t):
+        async def both(exchange):
+            feed = Feed(own_counter=True, total=20, pace=0.005, ends=exchange.request.method == "POST")
+            await feed.serve(exchange)
+
+        upstream = await start_upstream(t, {"/v1/both": both})
+        proxy = await start_proxy(t, upstream, routes=COMPLETIONS + route)
+        for _ in range(3):  # With several loops the tags are on each of them.
+            async with Subscription(proxy.port, "/v1/both", fields=[KEY], last_event_id=None) as stream:
+                listened = await stream.take(20)
+            async with question(proxy.port, "", path="/v1/both") as asked:
+                answered = await asked.to_end()
+            for events in (listened, answered):
+                async with Subscription(proxy.port, "/v1/both", fields=[KEY], last_event_id=events[9]["id"]) as again:
+                    check_equal(await again.take(10), events[10:20], "what is left after the tenth event")
+                # To anybody else it is as unknown as any id.
+                stranger = ("Authorization", "Bearer sk-other")
+                if events is answered:
+                    heads = []
+                    for last in (events[9]["id"], "0" * 22 + "-10"):
+                        async with Subscription(proxy.port, "/v1/both", fields=[stranger], last_event_id=last) as other:
+                            head, event = await other.open(), await other.event()
+                            check_equal(json.loads(event["data"])["reason"], "unknown", "a stranger's answer")
+                            heads.append([field for field in head.fields if field[0].lower() != "date"])
+                    check_equal(heads[0], heads[1], "the answer to a stranger's id, and to one of nobody's")
+        posts = [request for request in upstream.requests if request.method == "POST"]
+        check_equal(len(posts), 3, "questions that reached the service")
+
+    return run
+
+
+for _name, _route in OVERLAPPING.items():
+    overlaps(_name, _route)

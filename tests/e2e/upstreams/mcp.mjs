@@ -1,11 +1,13 @@
 // A server on npm @modelcontextprotocol/sdk over Streamable HTTP, as its examples write it, with sessions and without an
 // event store: it gives no ids and cannot resume. GET /asked tells which requests reached it.
-import { randomUUID } from 'node:crypto';
+import { randomUUID, webcrypto } from 'node:crypto';
 import { createServer } from 'node:http';
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
 import { isInitializeRequest } from '@modelcontextprotocol/sdk/types.js';
 import { z } from 'zod';
+
+globalThis.crypto ??= webcrypto;  // Node.js 18 has it here only, and the library wants it there.
 
 const asked = [];
 const transports = new Map();
