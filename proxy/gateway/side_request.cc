@@ -25,6 +25,10 @@ void SideRequest::answer(Result<SideAnswer> answer) {
 }
 
 void SideRequest::on_upstream_head(http::ResponseHead& head) {
+  if (head.status == 101) {
+    on_upstream_upgraded({});
+    return;
+  }
   answer_.status = head.status;
   answer_.fields = std::move(head.fields);
   if (max_content_ == 0) answer(std::move(answer_));

@@ -12,9 +12,11 @@
 namespace ssequel::relay {
 namespace {
 
-// No Connection field makes these go away: removing one would change who asks, for what, or where the content ends.
-constexpr std::array<std::string_view, 6> kNeverNamed = {"Host",   "Content-Length", "Last-Event-ID",
-                                                         "Cookie", "Authorization",  "Origin"};
+// No Connection field makes these go away: removing one would change who asks, for what, or where the content ends. The
+// last two are what an authoriser goes by.
+constexpr std::array<std::string_view, 8> kNeverNamed = {
+    "Host",          "Content-Length", "Last-Event-ID",     "Cookie",
+    "Authorization", "Origin",         "X-Original-Method", "X-Original-URI"};
 // A shared stream is one for all: no subscriber's conditions, ranges or codings count.
 constexpr std::array<std::string_view, 12> kNotShared = {"Host",
                                                          "Last-Event-ID",

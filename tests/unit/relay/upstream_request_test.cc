@@ -53,7 +53,7 @@ TEST_CASE("Connection cannot name away who asks, from where, for what, or since 
                                   {"Connection",
                                    "host, last-event-id, authorization, cookie, origin, content-length, "
                                    "x-forwarded-for, x-forwarded-user, x-user, x-tenant, "
-                                   "idempotency-key, x-api-key, x-other"},
+                                   "idempotency-key, x-api-key, x-original-uri, x-original-method, x-other"},
                                   {"Last-Event-ID", "5"},
                                   {"Authorization", "a"},
                                   {"Cookie", "b=c"},
@@ -65,11 +65,14 @@ TEST_CASE("Connection cannot name away who asks, from where, for what, or since 
                                   {"X-Tenant", "t"},
                                   {"Idempotency-Key", "k"},
                                   {"X-Api-Key", "s"},
+                                  {"X-Original-URI", "/asked"},
+                                  {"X-Original-Method", "POST"},
                                   {"X-Other", "gone"}});
   const auto out = passed(head, &route);
-  for (const char* line : {"Host: h", "Last-Event-ID: 5", "Authorization: a", "Cookie: b=c", "Origin: https://o",
-                           "Content-Length: 0", "X-Forwarded-For: 10.0.0.1, 10.0.0.9", "X-Forwarded-User: ann",
-                           "X-User: bob", "X-Tenant: t", "Idempotency-Key: k", "X-Api-Key: s"}) {
+  for (const char* line :
+       {"Host: h", "Last-Event-ID: 5", "Authorization: a", "Cookie: b=c", "Origin: https://o", "Content-Length: 0",
+        "X-Forwarded-For: 10.0.0.1, 10.0.0.9", "X-Forwarded-User: ann", "X-User: bob", "X-Tenant: t",
+        "Idempotency-Key: k", "X-Api-Key: s", "X-Original-URI: /asked", "X-Original-Method: POST"}) {
     CAPTURE(line);
     CHECK(has_line(out, line));
   }
