@@ -1,5 +1,6 @@
 #!/bin/bash
-# Runs every test: installs what it needs, builds the release, runs the doctest programs and the end-to-end cases.
+# Runs every test: installs what it needs, builds the release, runs the doctest programs, the end-to-end cases, and what
+# checks the manifests.
 # Ends with a line `N passed, N failed`; the exit code tells the same.
 #
 #   tests/run.sh [--no-install] [--only ctest|e2e] [ARGUMENTS OF tests/e2e/run.py ...]
@@ -55,6 +56,18 @@ if [ "$only" != e2e ]; then
   [ "$result" -ne 0 ] && { cat "$log"; [ "$bad" -eq 0 ] && bad=1; }
   echo "the checker's own: $((${out_of:-0} - bad)) ok, $bad failed"
   passed=$((passed + ${out_of:-0} - bad)) failed=$((failed + bad))
+
+  # Manifests, alerts and dashboard; the image takes minutes and is built by .ci/run.
+  PYTHONDONTWRITEBYTECODE=1 python3 tests/k8s/run.py -g manifests -g rules >"$log" 2>&1
+  line=$(tail -n 1 "$log")
+  if [[ $line =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]]; then
+    [ "${BASH_REMATCH[2]}" -gt 0 ] && cat "$log"
+    echo "for Kubernetes: ${BASH_REMATCH[1]} ok, ${BASH_REMATCH[2]} failed"
+    passed=$((passed + BASH_REMATCH[1])) failed=$((failed + BASH_REMATCH[2]))
+  else
+    cat "$log"
+    failed=$((failed + 1))
+  fi
 fi
 
 if [ "$only" != ctest ]; then

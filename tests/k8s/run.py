@@ -1,0 +1,38 @@
+#!/usr/bin/env python3
+"""Checks what Kubernetes is given: manifests, alerts, dashboard and image.
+
+    python3 tests/k8s/run.py [-g GROUP]... [--binary B]
+
+Groups: manifests, rules. The last line is `N passed, N failed`; the exit code tells the same. tests/k8s/install.sh brings the
+tools.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+sys.path.insert(0, str(HERE))
+
+import manifests  # noqa: E402
+import rules  # noqa: E402
+from report import Report  # noqa: E402
+
+GROUPS = {"manifests": manifests, "rules": rules}
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--binary", type=Path, default=ROOT / "build/release/ssequel")
+    parser.add_argument("-g", "--group", action="append", choices=GROUPS)
+    given = parser.parse_args()
+    report = Report()
+    for name, group in GROUPS.items():
+        if not given.group or name in given.group:
+            group.run(report, given)
+    return 0 if report.close() else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
