@@ -294,22 +294,16 @@ async def page_over_cuts(t):
         check(page.relay.cut > cut, f"the relay cut nothing on the visit of {query}")
 
 
-async def shown(page, condition):
+async def shown(browser, condition):
     """The text that the page shows as soon as a condition on `text` and `done` holds."""
-    def told():
-        return [report["value"] for report in of_kind(page, "value") if report.get("name") == "shown"]
-
-    begun = len(told())
-    page.tell({"do": "evaluate", "name": "shown", "code": f"""new Promise((tell) => {{
+    return await browser.evaluate(f"""new Promise((tell) => {{
         const look = () => {{
           const element = document.querySelector('#answer');
           const text = element.textContent, done = element.dataset.done === 'yes';
           if ({condition}) tell(text); else setTimeout(look, 5);
         }};
         look();
-      }})"""})
-    await page.until(lambda c: len(told()) > begun, condition, 60)
-    return told()[-1]
+      }})""", timeout=60)
 
 
 OVERLAPPING = {

@@ -22,6 +22,7 @@ class Client:
         self.seen = Seen()
         self.reports = []
         self.opened = 0
+        self.evaluated = 0
         self.errors = []
         self.ready_state = None
         arguments = [url, json.dumps({"page": page, **(options or {})})]
@@ -64,6 +65,22 @@ class Client:
     def tell(self, command):
         """A line on the program's standard input: chromium.mjs takes {"do": ...}."""
         self.process.child.stdin.write((json.dumps(command) + "\n").encode())
+
+    async def evaluate(self, code, timeout=30.0):
+        """chromium: the value of an expression, or of its promise, in the page."""
+        self.evaluated += 1
+        name = f"value {self.evaluated}"
+        self.tell({"do": "evaluate", "code": code, "name": name})
+
+        def told(_):
+            return [report for report in self.reports if report.get("name") == name
+                    or report["kind"] == "failed" and json.loads(report["command"]).get("name") == name]
+
+        await self.until(told, f"the value of {code[:80]}", timeout)
+        report = told(self)[0]
+        if report["kind"] == "failed":
+            raise Failure(f"in the page: {report['message']}")
+        return report.get("value")
 
     async def until(self, question, what, timeout=30.0):
         loop = asyncio.get_running_loop()
