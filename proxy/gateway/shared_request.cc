@@ -204,7 +204,7 @@ void SharedRequest::open() {
     return;
   }
   // An id that cannot be one of ours may mean something to the upstream: it goes along, once.
-  const bool is_ours = replay::has_tag_form(id_.value) || replay::has_number_form(id_.value);
+  const bool is_ours = replay::has_tag_form(id_.value) || replay::has_form_of(id_.value, route_->ids.spelling());
   if (id_.is_present && id_.is_readable && !is_ours) host->channel().set_first_last_event_id(id_.value);
   wait_for(*host);
 }

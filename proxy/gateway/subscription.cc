@@ -434,7 +434,7 @@ void Subscription::on_deadline(net::Deadline&) {
     if (seeded_bug("heartbeat-is-an-event")) write_own("data\n\n");
     if (seeded_bug("bookmark-ahead")) {
       std::string ahead;
-      replay::append_id(ahead, log_->form(), log_->next_number() + 1, {});
+      replay::append_id(ahead, log_->form(), log_->newest_number() + 2, {});
       write_own(sse::priming_block(ahead));
     }
     write_own(sse::kHeartbeat);

@@ -108,7 +108,8 @@ void Channel::begin_connect() {
   expect_gap();
   asked_with_ = credential_;
   enter(State::Connecting);
-  port_.connect(*this);
+  is_connect_due_ = !begin_log();
+  if (!is_connect_due_) port_.connect(*this);
 }
 
 void Channel::expect_gap() {
@@ -345,6 +346,7 @@ void Channel::let_go() {
     return;
   }
   port_.cancel_timer(*this, ChannelTimer::Upstream);
+  is_connect_due_ = false;
   if (state_ == State::Streaming || state_ == State::Connecting) port_.disconnect(*this);
   opened_with_.reset();
   opened_at_.reset();

@@ -88,7 +88,7 @@ class Channel final : private sse::ParserListener, private replay::SequencerList
   struct Setup {
     std::shared_ptr<const Route> route;
     replay::IdForm id_form;
-    std::uint64_t first_number = 1;
+    replay::Number first_number = 1;
     std::string key;     // Shared: channel_key(). Session: the tag.
     std::string target;  // Of the upstream request.
     std::string host;
@@ -218,20 +218,22 @@ class Channel final : private sse::ParserListener, private replay::SequencerList
   void on_recovered() override;
   void tell_gap();
   void tell_store_gap();
+  // Allocates the log's base, if it has none yet. False: on_ids_ready() is to come.
+  [[nodiscard]] bool begin_log();
   // Into the log if its id is there, else into the queue.
   void arrive(const Arrival& arrival);
   [[nodiscard]] Flow flow();  // Behind an event.
-  [[nodiscard]] std::optional<std::uint64_t> next_number();
+  [[nodiscard]] std::optional<replay::Number> next_number();
   // Moves the queue on as far as ids and readers allow. True if there are new entries.
   bool move_queue();
   // True if the queue may be moved on for all that its allocator said.
   [[nodiscard]] bool can_move() const { return !queue_.empty() && !is_awaiting_ids_; }
-  void append(const Arrival& arrival, std::uint64_t number);
+  void append(const Arrival& arrival, replay::Number number);
   void append(std::string_view lines, std::optional<std::string_view> origin, std::string_view sticky,
-              std::uint64_t number);
+              replay::Number number);
   // dedupe: an entry with this origin id is still in the window.
   [[nodiscard]] bool is_known(std::optional<std::string_view> origin);
-  void append_sync(sse::SyncReason reason, const Arrival& arrival, std::uint64_t number);
+  void append_sync(sse::SyncReason reason, const Arrival& arrival, replay::Number number);
   void publish();
   void add_end(bool is_clean);
   void evict(Millis now);
@@ -297,6 +299,7 @@ class Channel final : private sse::ParserListener, private replay::SequencerList
   bool is_end_logged_ = false;       // True exactly while arrived_end_ is in the log, entries before it not committed.
   bool is_readers_end_due_ = false;  // Final, and readers have not got all of the log yet.
   bool is_awaiting_ids_ = false;     // True exactly while on_ids_ready() is to come.
+  bool is_connect_due_ = false;      // Connecting, but for the log's base, which is still to come.
   bool is_stalled_ = false;          // True exactly while the journal said that it takes nothing.
   std::uint64_t committed_position_ = 0;  // Of the published end, with a journal.
   replay::Place evicted_ = 0;             // Below this the journal knows.

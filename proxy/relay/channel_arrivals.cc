@@ -39,11 +39,21 @@ void Channel::arrive(const Arrival& arrival) {
   queue_.push(arrival);
 }
 
-std::optional<std::uint64_t> Channel::next_number() {
+std::optional<replay::Number> Channel::next_number() {
   if (is_awaiting_ids_) return std::nullopt;
   const auto number = sequencer_->next(log_->next_number() - 1);
   is_awaiting_ids_ = !number;
   return number;
+}
+
+// The base is an id like the others, and given to no event: that of a log which is lost is never taken for it.
+bool Channel::begin_log() {
+  if (log_->has_begun()) return true;
+  const auto base = next_number();
+  if (!base) return false;
+  log_->begin(*base);
+  if (journal_) journal_->begin(*base + 1);
+  return true;
 }
 
 bool Channel::move_queue() {
@@ -66,6 +76,10 @@ bool Channel::move_queue() {
 void Channel::on_ids_ready() {
   SSEQUEL_ASSERT(!is_taking_in_, "ids come in a turn of their own");
   is_awaiting_ids_ = false;
+  if (is_connect_due_ && begin_log()) {
+    is_connect_due_ = false;
+    port_.connect(*this);
+  }
   // Readers are woken by take_in(), for all of them at once.
   if (!queue_.empty()) move_queue();
   take_in();
@@ -73,7 +87,7 @@ void Channel::on_ids_ready() {
 
 // ------------------------------------------------------------------------------------------------------- entries
 
-void Channel::append(const Arrival& arrival, std::uint64_t number) {
+void Channel::append(const Arrival& arrival, replay::Number number) {
   switch (arrival.kind) {
     case Arrival::Kind::Event:
       append(arrival.lines, arrival.origin, arrival.sticky, number);
@@ -92,14 +106,14 @@ void Channel::append(const Arrival& arrival, std::uint64_t number) {
   }
 }
 
-void Channel::append_sync(sse::SyncReason reason, const Arrival& arrival, std::uint64_t number) {
+void Channel::append_sync(sse::SyncReason reason, const Arrival& arrival, replay::Number number) {
   const auto data = sse::sync_required_data(reason, std::nullopt, log_->oldest_id(), log_->newest_id());
   ++counters_.sync_required[static_cast<std::size_t>(reason)];
   append(sse::event_lines(route().on_gap.event, data), arrival.origin, arrival.sticky, number);
 }
 
 void Channel::append(std::string_view lines, std::optional<std::string_view> origin, std::string_view sticky,
-                     std::uint64_t number) {
+                     replay::Number number) {
   if (origin && origin->empty()) origin.reset();
   if (origin) ++counters_.ids_rewritten;
   id_scratch_.clear();

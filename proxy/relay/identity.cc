@@ -145,6 +145,20 @@ std::string log_signature(const Route& route) {
   const Ids& ids = route.ids;
   add_part(out, 'm', std::to_string(static_cast<int>(route.mode)));
   add_part(out, 't', std::to_string(static_cast<int>(ids.strategy)));
+  // Others of these make other numbers; the settings of other strategies say nothing.
+  switch (ids.strategy) {
+    case Strategy::Sequence:
+    case Strategy::Ulid:
+    case Strategy::Postgres:
+      break;
+    case Strategy::Redis:
+      add_part(out, 'c', ids.counter);
+      break;
+    case Strategy::Snowflake:
+      add_part(out, 'e', std::to_string(ids.epoch_ms));
+      add_part(out, 'b', std::to_string(ids.node_bits));
+      break;
+  }
   add_part(out, 'n', ids.start ? std::to_string(*ids.start) : "auto");
   add_part(out, 'a', ids.always_tag ? "1" : "0");
   add_part(out, 'o', std::to_string(static_cast<int>(ids.origin.kind)));

@@ -24,6 +24,21 @@ enum class Mode { Session, Shared };
 enum class UpstreamFormat { Sse, Ndjson };
 enum class Accept { EventStream, Any };
 enum class Strategy { Sequence, Redis, Ulid, Snowflake, Postgres };
+[[nodiscard]] constexpr const char* name_of(Strategy strategy) {
+  switch (strategy) {
+    case Strategy::Sequence:
+      return "sequence";
+    case Strategy::Redis:
+      return "redis";
+    case Strategy::Ulid:
+      return "ulid";
+    case Strategy::Snowflake:
+      return "snowflake";
+    case Strategy::Postgres:
+      return "postgres";
+  }
+  return "";
+}
 enum class Prime { Auto, Always, Never };
 enum class GapResume { Live, Oldest };
 enum class AtEnd { Auto, Upstream, NoContent, Close };
@@ -50,6 +65,9 @@ struct Ids {
   std::uint64_t epoch_ms = 1'700'000'000'000;
   unsigned node_bits = 10;
   std::string counter = "channel";
+  [[nodiscard]] replay::Spelling spelling() const {
+    return strategy == Strategy::Ulid ? replay::Spelling::Ulid : replay::Spelling::Decimal;
+  }
   friend bool operator==(const Ids&, const Ids&) = default;
 };
 

@@ -22,7 +22,7 @@ namespace ssequel::replay {
 
 struct JournalEntry {
   Place place = 0;
-  std::uint64_t number = 0;
+  Number number = 0;
   std::optional<std::string_view> origin;
   std::string_view last_id;  // The upstream's last event ID string with this entry: what it is asked to go on from.
   std::string_view frame;
@@ -47,6 +47,8 @@ class Journal {
   virtual ~Journal() = default;
   // Once, before everything else.
   virtual void set_listener(JournalListener& listener) = 0;
+  // Once, of a log that was opened without its first number, before its first entry.
+  virtual void begin(Number first_number) = 0;
   // Views are valid for the call only. Taken while it is stalled, too: the channel stops soon, not at once.
   virtual void append(const JournalEntry& entry) = 0;
   virtual void set_head(std::string_view serialized_head) = 0;
@@ -67,8 +69,8 @@ struct LogRecord {
   std::string route;      // The route's name.
   std::string signature;  // A route that has another one by now can do nothing with the log.
   IdForm form;
-  std::uint64_t first_number = 1;
-  bool has_start = false;  // Its numbers begin where the configuration says: they must outlive the log.
+  Number first_number = 1;  // 0: not known yet; Journal::begin() says it.
+  bool has_start = false;   // Its numbers begin where the configuration says: they must outlive the log.
   // By what they are remembered then: the key without the signature behind it, if it has one, since a log with another
   // signature must not give them again.
   [[nodiscard]] std::string_view start_key() const {
@@ -76,6 +78,9 @@ struct LogRecord {
     if (start.ends_with(signature)) start.remove_suffix(signature.size());
     return start;
   }
+  std::string strategy = "sequence";  // As ids.strategy says it.
+  // Numbers of other strategies say nothing of where a sequence may begin.
+  [[nodiscard]] bool is_sequence() const { return strategy == "sequence"; }
   bool is_session = false;
   std::string method, target, host;  // Of the upstream request.
   // Session: what its tag is bound to. identity is a digest, never a credential.

@@ -23,7 +23,7 @@ void subtract(std::atomic<std::uint64_t>& count, std::uint64_t what) noexcept { 
 // Origin ids that are kept and can be looked up: not "none", which is what an empty one says.
 bool is_indexed(const std::optional<std::string_view>& origin) { return origin && !origin->empty(); }
 
-std::string spell(const IdForm& form, std::uint64_t number) {
+std::string spell(const IdForm& form, Number number) {
   std::string out;
   append_id(out, form, number, {});
   return out;
@@ -41,16 +41,17 @@ std::string_view id_of_frame(std::string_view frame) noexcept {
   return frame.substr(from, frame.find('\n', from) - from);
 }
 
-ReplayLog::ReplayLog(IdForm form, std::uint64_t first_number, const Bounds& bounds)
+ReplayLog::ReplayLog(IdForm form, Number first_number, const Bounds& bounds)
     : form_(std::move(form)),
-      base_number_(first_number - 1),
+      base_number_(first_number == 0 ? 0 : first_number - 1),
+      has_begun_(first_number != 0),
       bounds_(bounds),
       max_segment_(std::clamp<std::size_t>(bounds.bytes / 16, 4 * 1024, kMaxSegment)),
-      next_number_(first_number),
-      floor_(spell(form_, first_number - 1)),
-      floor_number_(first_number - 1) {}
+      next_number_(std::max<Number>(first_number, 1)),
+      floor_(spell(form_, base_number_)),
+      floor_number_(base_number_) {}
 
-ReplayLog::ReplayLog(IdForm form, std::uint64_t first_number, const Bounds& bounds, Past past)
+ReplayLog::ReplayLog(IdForm form, Number first_number, const Bounds& bounds, Past past)
     : ReplayLog(std::move(form), first_number, bounds) {
   if (past.first == 0) return;
   SSEQUEL_ASSERT(past.floor_number >= base_number_, "a floor is an entry's, or the base");
@@ -62,20 +63,57 @@ ReplayLog::ReplayLog(IdForm form, std::uint64_t first_number, const Bounds& boun
   next_number_ = past.floor_number + 1;
 }
 
-void ReplayLog::skip_to(std::uint64_t number) {
-  if (number > next_number()) next_number_.store(number, std::memory_order_relaxed);
+void ReplayLog::begin(Number base) {
+  SSEQUEL_ASSERT(!has_begun_ && appended_ == 0 && base < max_number(form_.spelling), "a log begins once");
+  const std::lock_guard lock(mutex_);
+  has_begun_ = true;
+  base_number_ = base;
+  next_number_ = base + 1;
+  floor_ = spell(form_, base);
+  floor_number_ = base;
 }
 
-void ReplayLog::add_segment(std::uint64_t number, std::size_t frame_size, Millis now) {
+void ReplayLog::skip_to(Number number) { next_number_ = std::max(next_number_, number); }
+
+void ReplayLog::roll_back() {
+  const Place end = published();
+  if (appended_ == end) return;
+  const std::lock_guard lock(mutex_);
+  SSEQUEL_ASSERT(first() <= end, "only what is published is evicted");
+  while (appended_ > end) {
+    auto& segment = *segments_.back();
+    const Place keep = std::max(end, segment.first_place());
+    for (Place place = keep; place < appended_; ++place) {
+      const auto origin = segment.origin_of(place);
+      subtract(window_bytes_, segment.framed(place, place + 1).size() + (origin ? origin->size() : 0));
+    }
+    const auto before = segment.size();
+    if (keep == segment.first_place()) {
+      appended_position_ -= before;
+      segments_.pop_back();
+    } else {
+      segment.truncate(keep);
+      appended_position_ -= before - segment.size();
+    }
+    appended_ = keep;
+  }
+  origins_.reset();
+  unpublished_origin_ = kNoPlace;
+  // Nobody has seen the numbers, and the other writer gives them.
+  next_number_ = (first() < end ? (*segment_of(end - 1))->number_of(end - 1) : floor_number_) + 1;
+  std::erase_if(end_list_, [end](const ListedEnd& listed) { return listed.end.at > end; });
+}
+
+void ReplayLog::add_segment(Number number, std::size_t frame_size, Millis now) {
   std::size_t capacity = kFirstSegment;
   if (!segments_.empty()) capacity = std::min(max_segment_, std::bit_ceil(segments_.back()->size() + 1) * 2);
   capacity = std::max(capacity, Segment::framed_size(frame_size));
   segments_.push_back(std::make_shared<Segment>(appended_, number, appended_position_, capacity, now));
 }
 
-Place ReplayLog::append(std::string_view frame, std::uint64_t number, std::optional<std::string_view> origin,
-                        Millis now) {
-  SSEQUEL_ASSERT(number >= next_number() && number <= kMaxNumber, "monotonic: each id is above every earlier one");
+Place ReplayLog::append(std::string_view frame, Number number, std::optional<std::string_view> origin, Millis now) {
+  SSEQUEL_ASSERT(number >= next_number() && number <= max_number(form_.spelling),
+                 "monotonic: each id is above every earlier one");
   if (origin && origin->size() > kMaxOrigin) origin.reset();
   const auto framed = Segment::framed_size(frame.size());
   const std::lock_guard lock(mutex_);
@@ -89,7 +127,7 @@ Place ReplayLog::append(std::string_view frame, std::uint64_t number, std::optio
   }
   add(window_bytes_, framed + (origin ? origin->size() : 0));
   appended_position_ += framed;
-  next_number_.store(number + 1, std::memory_order_relaxed);
+  next_number_ = number + 1;
   return appended_++;
 }
 
@@ -246,7 +284,7 @@ std::string ReplayLog::id_at(Place place) const {
   return segment ? std::string(id_of_frame((*segment)->frame(place))) : std::string();
 }
 
-Found ReplayLog::find(std::uint64_t number, std::string_view text) const {
+Found ReplayLog::find(Number number, std::string_view text) const {
   const std::lock_guard lock(mutex_);
   const Place begin = first();
   const Place end = published();
@@ -255,7 +293,7 @@ Found ReplayLog::find(std::uint64_t number, std::string_view text) const {
   if (number == floor_number_) return id_behind(begin) == text ? Found{Found::Kind::Floor, begin} : Found{};
   if (begin == end || number > (*segment_of(end - 1))->number_of(end - 1)) return {Found::Kind::Ahead, 0};
   const auto next = std::upper_bound(segments_.begin(), segments_.end(), number,
-                                     [](std::uint64_t value, const auto& s) { return value < s->first_number(); });
+                                     [](Number value, const auto& s) { return value < s->first_number(); });
   if (next == segments_.begin()) return {};
   const Segment& segment = **std::prev(next);  // The last one that begins at or below the number.
   const auto place = segment.place_of(number);
@@ -300,6 +338,12 @@ std::string ReplayLog::id_before(Place place) const {
   if (place > appended_) return {};
   if (place == first()) return id_behind(place);
   return !segments_.empty() && segments_.front()->first_place() < place ? id_at(place - 1) : std::string();
+}
+
+Number ReplayLog::newest_number() const {
+  const std::lock_guard lock(mutex_);
+  const Place end = published();
+  return first() < end ? (*segment_of(end - 1))->number_of(end - 1) : floor_number_;
 }
 
 std::optional<std::string> ReplayLog::oldest_id() const {

@@ -68,26 +68,29 @@ struct Past {
   Place first = 0;  // Of the oldest entry to come.
   // Of the entry before it, or the base.
   std::string floor_id;
-  std::uint64_t floor_number = 0;
+  Number floor_number = 0;
 };
 
 class ReplayLog {
  public:
   static constexpr Place kNoPlace = std::numeric_limits<Place>::max();
 
-  // first_number: of the first entry to come; the base is one below it.
-  ReplayLog(IdForm form, std::uint64_t first_number, const Bounds& bounds);
+  // first_number: of the first entry to come; the base is one below it. 0: begin() will say it.
+  ReplayLog(IdForm form, Number first_number, const Bounds& bounds);
   // One that had entries before: append() them from past.first on, and publish().
-  ReplayLog(IdForm form, std::uint64_t first_number, const Bounds& bounds, Past past);
+  ReplayLog(IdForm form, Number first_number, const Bounds& bounds, Past past);
   ReplayLog(const ReplayLog&) = delete;
   ReplayLog& operator=(const ReplayLog&) = delete;
 
+  // W. Once, before the first entry and before anybody reads, of a log that was made without its first number: the
+  // base is an id of its own, allocated for it.
+  void begin(Number base);
   // W. Appends an entry; number must be above all earlier ones. The frame has its id in it already.
-  Place append(std::string_view frame, std::uint64_t number, std::optional<std::string_view> origin, Millis now);
+  Place append(std::string_view frame, Number number, std::optional<std::string_view> origin, Millis now);
   // W. Everything below `end` is committed and may be read.
   void publish(Place end);
   // W. No entry gets a number below this one.
-  void skip_to(std::uint64_t number);
+  void skip_to(Number number);
   // W. The log itself is committed: its base may be told.
   void set_saved() { is_saved_.store(true, std::memory_order_release); }
   [[nodiscard]] bool is_saved() const noexcept { return is_saved_.load(std::memory_order_acquire); }
@@ -98,7 +101,12 @@ class ReplayLog {
   // W. Lets go of the oldest entries until at least `bytes` have gone (memory pressure). How many entries.
   std::size_t evict_bytes(std::uint64_t bytes);
 
+  // W. Drops what is appended and not published: another writer's entries take its places.
+  void roll_back();
+
   // W only, since only the writer changes them: no lock.
+  // The least number that the next entry may have.
+  [[nodiscard]] Number next_number() const noexcept { return next_number_; }
   [[nodiscard]] Place appended() const noexcept { return appended_; }
   // Bytes appended since the log began, evicted ones too.
   [[nodiscard]] std::uint64_t appended_position() const noexcept { return appended_position_; }
@@ -107,8 +115,6 @@ class ReplayLog {
   // True if the window has reached its bound of events or bytes: one more entry, and the oldest would have to go.
   [[nodiscard]] bool is_full() const noexcept;
 
-  // The least number that the next entry may have.
-  [[nodiscard]] std::uint64_t next_number() const noexcept { return next_number_.load(std::memory_order_relaxed); }
   [[nodiscard]] Place published() const noexcept { return published_.load(std::memory_order_acquire); }
   [[nodiscard]] Place first() const noexcept { return first_.load(std::memory_order_acquire); }
   [[nodiscard]] std::uint64_t window_events() const noexcept {
@@ -136,7 +142,7 @@ class ReplayLog {
   [[nodiscard]] std::optional<End> last_end() const;
 
   // By number; `text` must then be that entry's whole id (it may carry an origin id).
-  [[nodiscard]] Found find(std::uint64_t number, std::string_view text) const;
+  [[nodiscard]] Found find(Number number, std::string_view text) const;
   // The newest entry in the window with this origin id.
   [[nodiscard]] std::optional<Place> find_origin(std::string_view origin) const;  // Published ones only.
   // W. True if an entry, published or not, has this origin id and is not evicted.
@@ -148,6 +154,8 @@ class ReplayLog {
   // The id text of the entry before `place`: what a reader that goes on at `place` has behind it; of place 0, the base.
   // Empty if unknown: long evicted, or not there yet.
   [[nodiscard]] std::string id_before(Place place) const;
+  // Of the newest entry that can be read, or the floor's.
+  [[nodiscard]] Number newest_number() const;
   // Ids of the oldest and the newest entry that can be read; nullopt if there is none.
   [[nodiscard]] std::optional<std::string> oldest_id() const;
   [[nodiscard]] std::optional<std::string> newest_id() const;
@@ -157,7 +165,9 @@ class ReplayLog {
   [[nodiscard]] std::optional<Millis> time_of(Place place) const;
 
   [[nodiscard]] const IdForm& form() const noexcept { return form_; }
-  [[nodiscard]] std::uint64_t base_number() const noexcept { return base_number_; }
+  [[nodiscard]] Number base_number() const noexcept { return base_number_; }
+  // Its first number is known: begin() is not awaited.
+  [[nodiscard]] bool has_begun() const noexcept { return has_begun_; }
   [[nodiscard]] const Bounds& bounds() const noexcept { return bounds_; }
 
  private:
@@ -170,17 +180,18 @@ class ReplayLog {
 
   [[nodiscard]] const std::shared_ptr<Segment>* segment_of(Place place) const noexcept;  // Locked.
   [[nodiscard]] const OriginIndex& index() const;                                        // Locked.
-  void add_segment(std::uint64_t number, std::size_t frame_size, Millis now);
+  void add_segment(Number number, std::size_t frame_size, Millis now);
   void drop_first();                                   // Locked: the oldest entry leaves the window.
   [[nodiscard]] std::string id_at(Place place) const;  // Locked.
   // Locked: of the entry before the window, which begins at `begin`.
   [[nodiscard]] std::string id_behind(Place begin) const;
 
   const IdForm form_;
-  const std::uint64_t base_number_;
+  Number base_number_;
+  bool has_begun_;
   const Bounds bounds_;
   const std::size_t max_segment_;
-  std::atomic<std::uint64_t> next_number_;
+  Number next_number_;
   Place appended_ = 0;
   std::uint64_t appended_position_ = 0;
   std::atomic<bool> is_saved_{false};
@@ -194,7 +205,7 @@ class ReplayLog {
   mutable std::mutex mutex_;  // Guards what follows; held for a look-up, never for I/O.
   std::deque<std::shared_ptr<Segment>> segments_;
   std::string floor_;  // Id of the last entry of the last dropped segment, or the base.
-  std::uint64_t floor_number_;
+  Number floor_number_;
   std::vector<ListedEnd> end_list_;  // Those behind the window are forgotten.
   // Null until somebody first asks for an origin id: most logs are never asked, and keeping it costs more than an
   // append.

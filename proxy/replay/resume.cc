@@ -6,7 +6,7 @@ namespace ssequel::replay {
 namespace {
 
 // Own ids below this may be mistaken for an origin's numbers; ids that began at the time of day are far above.
-constexpr std::uint64_t kSmallNumber = 1'000'000'000'000;
+constexpr Number kSmallNumber = 1'000'000'000'000;
 
 Resume sync(sse::SyncReason reason) { return {.kind = Resume::Kind::Sync, .reason = reason}; }
 Resume suffix(Place place, bool by_origin = false) {
@@ -24,10 +24,11 @@ Resume resume(const ReplayLog& log, std::optional<std::string_view> last_event_i
   const ParsedId id = parse_id(*last_event_id);
   const bool untagged = log.form().tag.empty();
   Found found;
-  if (untagged ? id.kind == ParsedId::Kind::Number : id.kind == ParsedId::Kind::Tagged && id.tag == log.form().tag) {
+  if (id.fits(log.form())) {
     found = log.find(id.number, *last_event_id);
     const bool given = found.kind != Found::Kind::Never && found.kind != Found::Kind::Ahead;
-    if (given && untagged && log.next_number() < kSmallNumber && log.has_numeric_origin()) {
+    if (given && untagged && log.form().spelling == Spelling::Decimal && log.newest_number() < kSmallNumber &&
+        log.has_numeric_origin()) {
       Resume answer = sync(Unknown);
       answer.ambiguous = true;
       return answer;

@@ -14,7 +14,7 @@ std::size_t hex_digits(std::size_t size) { return (static_cast<std::size_t>(std:
 
 }  // namespace
 
-Segment::Segment(Place first_place, std::uint64_t first_number, std::uint64_t start_position, std::size_t capacity,
+Segment::Segment(Place first_place, Number first_number, std::uint64_t start_position, std::size_t capacity,
                  Millis opened)
     : first_place_(first_place),
       first_number_(first_number),
@@ -32,7 +32,7 @@ std::size_t Segment::framed_size(std::size_t frame_size) noexcept {
 
 bool Segment::has_room(std::size_t frame_size) const noexcept { return framed_size(frame_size) <= capacity_ - size_; }
 
-void Segment::append(std::uint64_t number, std::string_view frame, std::optional<std::string_view> origin, Millis now) {
+void Segment::append(Number number, std::string_view frame, std::optional<std::string_view> origin, Millis now) {
   SSEQUEL_ASSERT(has_room(frame.size()), "a segment is never overfilled");
   if (number != next_number_) jumps_.push_back({end_place(), number});
   next_number_ = number + 1;
@@ -56,7 +56,15 @@ void Segment::append(std::uint64_t number, std::string_view frame, std::optional
   entries_.push_back(entry);
 }
 
-std::uint64_t Segment::number_of(Place place) const noexcept {
+void Segment::truncate(Place place) {
+  SSEQUEL_ASSERT(place > first_place_ && place <= end_place(), "a segment keeps its first entry");
+  next_number_ = number_of(place - 1) + 1;
+  size_ = offset_of(place);
+  entries_.resize(place - first_place_);
+  while (!jumps_.empty() && jumps_.back().place >= place) jumps_.pop_back();
+}
+
+Number Segment::number_of(Place place) const noexcept {
   if (jumps_.empty() || place < jumps_.front().place) return first_number_ + (place - first_place_);
   const auto next = std::upper_bound(jumps_.begin(), jumps_.end(), place,
                                      [](Place value, const Jump& jump) { return value < jump.place; });
@@ -64,14 +72,15 @@ std::uint64_t Segment::number_of(Place place) const noexcept {
   return jump.number + (place - jump.place);
 }
 
-std::optional<Place> Segment::place_of(std::uint64_t number) const noexcept {
+std::optional<Place> Segment::place_of(Number number) const noexcept {
   if (number < first_number_ || number >= next_number_) return std::nullopt;
   const auto next = std::upper_bound(jumps_.begin(), jumps_.end(), number,
-                                     [](std::uint64_t value, const Jump& jump) { return value < jump.number; });
+                                     [](Number value, const Jump& jump) { return value < jump.number; });
   const Jump dense = next == jumps_.begin() ? Jump{first_place_, first_number_} : *std::prev(next);
-  const Place place = dense.place + (number - dense.number);
+  // Beyond any segment's end if the difference does not fit.
+  const Number place = dense.place + (number - dense.number);
   const Place end = next == jumps_.end() ? end_place() : next->place;
-  return place < end ? std::optional(place) : std::nullopt;
+  return place < end ? std::optional(static_cast<Place>(place)) : std::nullopt;
 }
 
 std::size_t Segment::offset_of(Place place) const noexcept {

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "replay/event_id.h"
 
 namespace ssequel::replay {
 
@@ -32,8 +33,7 @@ inline constexpr std::size_t kMaxOrigin = 1024;
 class Segment {
  public:
   // start_position: bytes of the log before this segment, evicted ones too.
-  Segment(Place first_place, std::uint64_t first_number, std::uint64_t start_position, std::size_t capacity,
-          Millis opened);
+  Segment(Place first_place, Number first_number, std::uint64_t start_position, std::size_t capacity, Millis opened);
 
   // Bytes that a frame of this size takes up with its chunk framing.
   [[nodiscard]] static std::size_t framed_size(std::size_t frame_size) noexcept;
@@ -41,15 +41,18 @@ class Segment {
   // False in a segment so old that the time of a new entry would not fit its index (49 days).
   [[nodiscard]] bool can_tell(Millis now) const noexcept { return (now - opened_).count() <= UINT32_MAX; }
   // The next entry. has_room() must be true; number at least next_number(). origin: the event's own origin id.
-  void append(std::uint64_t number, std::string_view frame, std::optional<std::string_view> origin, Millis now);
+  void append(Number number, std::string_view frame, std::optional<std::string_view> origin, Millis now);
+
+  // Drops the entries from `place` on, which nobody may have read yet. place > first_place().
+  void truncate(Place place);
 
   [[nodiscard]] Place first_place() const noexcept { return first_place_; }
   [[nodiscard]] Place end_place() const noexcept { return first_place_ + entries_.size(); }
-  [[nodiscard]] std::uint64_t first_number() const noexcept { return first_number_; }
-  [[nodiscard]] std::uint64_t next_number() const noexcept { return next_number_; }
-  [[nodiscard]] std::uint64_t number_of(Place place) const noexcept;
+  [[nodiscard]] Number first_number() const noexcept { return first_number_; }
+  [[nodiscard]] Number next_number() const noexcept { return next_number_; }
+  [[nodiscard]] Number number_of(Place place) const noexcept;
   // The entry with this number; nullopt if it lies between two or outside.
-  [[nodiscard]] std::optional<Place> place_of(std::uint64_t number) const noexcept;
+  [[nodiscard]] std::optional<Place> place_of(Number number) const noexcept;
 
   // Bytes of entries [first, end), framing included.
   [[nodiscard]] std::string_view framed(Place first, Place end) const noexcept;
@@ -77,16 +80,16 @@ class Segment {
   // From the entry at `place` on, numbers rise by one again, beginning with `number`.
   struct Jump {
     Place place;
-    std::uint64_t number;
+    Number number;
   };
   const Place first_place_;
-  const std::uint64_t first_number_;
+  const Number first_number_;
   const std::uint64_t start_position_;
   const Millis opened_;
   const std::size_t capacity_;
   std::size_t size_ = 0;
   std::unique_ptr<char[]> bytes_;
-  std::uint64_t next_number_;
+  Number next_number_;
   std::vector<Entry> entries_;
   std::vector<Jump> jumps_;  // Empty with `sequence`; an element an entry with ids made of the time.
   std::string origins_;

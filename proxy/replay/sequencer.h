@@ -8,6 +8,8 @@
 #include <optional>
 #include <string>
 
+#include "replay/event_id.h"
+
 namespace ssequel::replay {
 
 class SequencerListener {
@@ -24,13 +26,13 @@ class Sequencer {
   virtual void set_listener(SequencerListener&) {}
   // Above every earlier one and above `floor` (the log's last number). nullopt: later, and on_ids_ready() follows in
   // a later turn, never from inside this call; until then it is not asked again.
-  [[nodiscard]] virtual std::optional<std::uint64_t> next(std::uint64_t floor) = 0;
+  [[nodiscard]] virtual std::optional<Number> next(Number floor) = 0;
 };
 
 // `sequence`: each exactly one more than the last.
 class CountingSequencer final : public Sequencer {
  public:
-  [[nodiscard]] std::optional<std::uint64_t> next(std::uint64_t floor) override { return floor + 1; }
+  [[nodiscard]] std::optional<Number> next(Number floor) override { return floor + 1; }
 };
 
 // Where logs without a past begin, so that no id is ever given again in this process; and, as long as the clock is not

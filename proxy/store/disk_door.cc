@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/assert.h"
+
 namespace ssequel::store {
 
 // --------------------------------------------------------------------------------------------------------- inbox
@@ -169,6 +171,11 @@ Change& DiskJournal::change() {
   is_known_ = true;
   if (!std::exchange(is_dirty_, true)) door_.flush_later(*this);
   return change_;
+}
+
+void DiskJournal::begin(replay::Number first_number) {
+  SSEQUEL_ASSERT(!is_known_, "a log begins before the store hears of it");
+  ledger_->record.first_number = first_number;
 }
 
 void DiskJournal::append(const replay::JournalEntry& entry) {

@@ -118,6 +118,7 @@ class DiskJournal final : public replay::Journal {
   DiskJournal(DiskDoor& door, std::shared_ptr<Ledger> ledger, const replay::SavedLog* saved);
   ~DiskJournal() override;
   void set_listener(replay::JournalListener& listener) override { listener_ = &listener; }
+  void begin(replay::Number first_number) override;
   void append(const replay::JournalEntry& entry) override;
   void set_head(std::string_view serialized_head) override;
   void set_retry(std::uint64_t milliseconds) override;

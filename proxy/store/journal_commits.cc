@@ -137,8 +137,9 @@ Result<void> JournalFile::write(Ledger& ledger, Progress& next, std::int64_t uni
       SSEQUEL_TRY(sql_.insert_log.run(
           ledger.id, Statement::blob(record.key), record.route, Statement::blob(record.signature),
           record.is_session ? "session" : "shared", record.method, record.target, record.host, record.form.tag,
-          record.form.carries_origin, record.first_number, record.has_start, Statement::blob(record.identity),
-          record.path, record.origin, changed.head, changed.retry_ms, ledger.head_sum));
+          record.form.carries_origin, decimal(record.form, record.first_number), ulid(record.form, record.first_number),
+          record.has_start, record.strategy, Statement::blob(record.identity), record.path, record.origin, changed.head,
+          changed.retry_ms, ledger.head_sum));
     }
   }
   if (!staged.blocks.empty()) {
@@ -159,7 +160,7 @@ Result<void> JournalFile::write(Ledger& ledger, Progress& next, std::int64_t uni
   next.ends.insert(next.ends.end(), staged.ends.begin(), staged.ends.end());
   std::erase_if(next.ends, [&](const replay::End& end) { return end.at < next.first; });
   if (next.ends.size() > kMaxEnds) next.ends.erase(next.ends.begin() + 1, next.ends.end() - (kMaxEnds - 1));
-  SSEQUEL_TRY(write_progress(ledger.id, next, ledger.head_sum, unix_ms));
+  SSEQUEL_TRY(write_progress(ledger, next, ledger.head_sum, unix_ms));
   if (next.first <= ledger.first_block_end) return {};
   auto dropped = drop_blocks(ledger.id, next.first, kMaxDroppedBlocks);
   if (!dropped) return tl::unexpected(dropped.error());
@@ -177,16 +178,18 @@ Result<void> JournalFile::write_blocks(const Ledger& ledger, std::int64_t unix_m
   return {};
 }
 
-Result<void> JournalFile::write_progress(std::uint64_t id, const Progress& progress, std::uint64_t of_head,
+Result<void> JournalFile::write_progress(const Ledger& ledger, const Progress& progress, std::uint64_t of_head,
                                          std::int64_t unix_ms) {
   const auto ends = spell(progress.ends);
-  return sql_.put_progress.run(id, progress.first, progress.floor_id, progress.next, progress.next_number,
-                               progress.last_id, ends, progress.is_loss_untold, unix_ms,
-                               progress_sum(id, progress, ends, of_head, unix_ms));
+  const auto& form = ledger.record.form;
+  return sql_.put_progress.run(ledger.id, progress.first, progress.floor_id, progress.next,
+                               decimal(form, progress.next_number), ulid(form, progress.next_number), progress.last_id,
+                               ends, progress.is_loss_untold, unix_ms,
+                               progress_sum(ledger, progress, ends, of_head, unix_ms));
 }
 
-Result<void> JournalFile::note_given(const replay::LogRecord& record, std::uint64_t next_number) {
-  if (!record.form.tag.empty()) return {};
+Result<void> JournalFile::note_given(const replay::LogRecord& record, replay::Number next_number) {
+  if (!record.form.tag.empty() || !record.is_sequence()) return {};
   auto highest = meta("highest");
   if (!highest) return tl::unexpected(highest.error());
   const auto given = static_cast<std::int64_t>(next_number) - 1;

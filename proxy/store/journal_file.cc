@@ -32,6 +32,22 @@ std::uint64_t jump_after(std::int64_t last_known_ms, std::int64_t now_ms) noexce
   return static_cast<std::uint64_t>(std::max(kLeast, passed * 1000));
 }
 
+replay::Number number_after_loss(const replay::LogRecord& record, replay::Number next, std::int64_t last_known_ms,
+                                 std::int64_t now_ms) noexcept {
+  const replay::Number jump = jump_after(last_known_ms, now_ms);
+  replay::Number above = next;
+  // Of time: they have gone on with it, and with a clock that was set back at least a second's worth. What another
+  // server gives has not been lost with this one.
+  if (record.is_sequence()) {
+    above += jump;
+  } else if (record.strategy == "snowflake") {
+    above += jump / 1000 << 22;
+  } else if (record.strategy == "ulid") {
+    above += jump / 1000 << 80;
+  }
+  return std::min(above, replay::max_number(record.form.spelling));
+}
+
 // ---------------------------------------------------------------------------------------------------------- open
 
 Result<std::unique_ptr<JournalFile>> JournalFile::open(const FileOptions& options) {
@@ -106,16 +122,17 @@ Result<void> JournalFile::prepare() {
       {&sql_.rollback, "ROLLBACK"},
       {&sql_.insert_log,
        "INSERT INTO logs(id, key, route, signature, kind, method, target, host, tag, carries_origin, first_number, "
-       "has_start, identity, path, origin, head, retry_ms, forgotten, sum) "
-       "VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,0,?)"},
+       "first_ulid, has_start, strategy, identity, path, origin, head, retry_ms, forgotten, sum) "
+       "VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,0,?)"},
       {&sql_.update_head, "UPDATE logs SET head=?, retry_ms=?, sum=? WHERE id=?"},
       {&sql_.forget_log, "UPDATE logs SET forgotten=1 WHERE id=?"},
       {&sql_.delete_log, "DELETE FROM logs WHERE id=?"},
       {&sql_.put_progress,
-       "INSERT INTO progress(log, first, floor_id, next, next_number, last_id, ends, loss_untold, updated_at, sum) "
-       "VALUES(?,?,?,?,?,?,?,?,?,?) ON CONFLICT(log) DO UPDATE SET first=excluded.first, floor_id=excluded.floor_id, "
-       "next=excluded.next, "
-       "next_number=excluded.next_number, last_id=excluded.last_id, ends=excluded.ends, "
+       "INSERT INTO progress(log, first, floor_id, next, next_number, next_ulid, last_id, ends, loss_untold, "
+       "updated_at, sum) "
+       "VALUES(?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT(log) DO UPDATE SET first=excluded.first, floor_id=excluded.floor_id, "
+       "next=excluded.next, next_number=excluded.next_number, next_ulid=excluded.next_ulid, last_id=excluded.last_id, "
+       "ends=excluded.ends, "
        "loss_untold=excluded.loss_untold, updated_at=excluded.updated_at, sum=excluded.sum"},
       {&sql_.delete_progress, "DELETE FROM progress WHERE log=?"},
       {&sql_.insert_block, "INSERT INTO blocks(log, first, count, at, frames, origins, sum) VALUES(?,?,?,?,?,?,?)"},
@@ -278,15 +295,14 @@ Result<void> JournalFile::tell_loss(std::int64_t unix_micros) {
   if (!ledgers) return tl::unexpected(ledgers.error());
   for (auto& ledger : *ledgers) {
     note_loss(*ledger, unix_micros / 1000);
-    SSEQUEL_TRY(write_progress(ledger->id, ledger->progress, ledger->head_sum, ledger->updated_at));
+    SSEQUEL_TRY(write_progress(*ledger, ledger->progress, ledger->head_sum, ledger->updated_at));
   }
   return {};
 }
 
 void JournalFile::note_loss(Ledger& ledger, std::int64_t unix_ms) {
   auto& progress = ledger.progress;
-  progress.next_number =
-      std::min<std::uint64_t>(progress.next_number + jump_after(ledger.updated_at, unix_ms), replay::kMaxNumber);
+  progress.next_number = number_after_loss(ledger.record, progress.next_number, ledger.updated_at, unix_ms);
   progress.is_loss_untold = !seeded_bug("store-gap-untold");
 }
 

@@ -24,19 +24,19 @@ namespace ssequel::store {
 
 // What changes with every commit of a log.
 struct Progress {
-  replay::Place first = 0;        // Of the window.
-  std::string floor_id;           // Of the entry before it, where that is not held.
-  replay::Place next = 0;         // Of the entry to come.
-  std::uint64_t next_number = 0;  // The least that it may have.
-  std::string last_id;            // The upstream's last event ID string.
-  std::vector<replay::End> ends;  // Not before the window.
-  bool is_loss_untold = false;    // Entries may have been lost behind the newest one.
+  replay::Place first = 0;         // Of the window.
+  std::string floor_id;            // Of the entry before it, where that is not held.
+  replay::Place next = 0;          // Of the entry to come.
+  replay::Number next_number = 0;  // The least that it may have.
+  std::string last_id;             // The upstream's last event ID string.
+  std::vector<replay::End> ends;   // Not before the window.
+  bool is_loss_untold = false;     // Entries may have been lost behind the newest one.
 };
 
 // What has arrived for a log since the last commit.
 struct Change {
   std::vector<Block> blocks;
-  std::optional<std::uint64_t> next_number;
+  std::optional<replay::Number> next_number;
   std::optional<std::string> last_id;
   std::optional<std::string> head;
   std::optional<std::uint64_t> retry_ms;
@@ -81,7 +81,7 @@ struct FileOptions {
 
 class JournalFile {
  public:
-  static constexpr int kSchema = 2;
+  static constexpr int kSchema = 3;
   // A block of more bytes is not added to.
   static constexpr std::size_t kMaxBlock = 32 * 1024;
 
@@ -142,9 +142,9 @@ class JournalFile {
   [[nodiscard]] Result<void> migrate();
   [[nodiscard]] Result<void> write(Ledger& ledger, Progress& next, std::int64_t unix_ms);
   [[nodiscard]] Result<void> write_blocks(const Ledger& ledger, std::int64_t unix_ms);
-  [[nodiscard]] Result<void> write_progress(std::uint64_t id, const Progress& progress, std::uint64_t head_sum,
+  [[nodiscard]] Result<void> write_progress(const Ledger& ledger, const Progress& progress, std::uint64_t head_sum,
                                             std::int64_t unix_ms);
-  [[nodiscard]] Result<void> note_given(const replay::LogRecord& record, std::uint64_t next_number);
+  [[nodiscard]] Result<void> note_given(const replay::LogRecord& record, replay::Number next_number);
   // Deletes at most `most` blocks that lie wholly before the entry before `first`. Where the oldest that is left ends;
   // 0: none is.
   [[nodiscard]] Result<replay::Place> drop_blocks(std::uint64_t log, replay::Place first, std::size_t most);
@@ -176,6 +176,9 @@ class JournalFile {
   bool may_shrink_ = true;                               // Many of the file's pages may be free.
 };
 
+// Where numbers go on in a log that lost something.
+[[nodiscard]] replay::Number number_after_loss(const replay::LogRecord& record, replay::Number next,
+                                               std::int64_t last_known_ms, std::int64_t now_ms) noexcept;
 // How far numbers jump where it is not known how many were given since: as if a million a second had been.
 [[nodiscard]] std::uint64_t jump_after(std::int64_t last_known_ms, std::int64_t now_ms) noexcept;
 

@@ -14,7 +14,7 @@ Result<std::vector<std::shared_ptr<Ledger>>> JournalFile::load_ledgers() {
   auto rows = database_.prepare(
       "SELECT l.id, l.key, l.route, l.signature, l.kind, l.method, l.target, l.host, l.tag, l.carries_origin, "
       "l.first_number, l.has_start, l.identity, l.path, l.origin, l.head, l.retry_ms, p.first, p.next, p.next_number, "
-      "p.last_id, p.ends, p.loss_untold, p.updated_at, p.sum, p.floor_id "
+      "p.last_id, p.ends, p.loss_untold, p.updated_at, p.sum, p.floor_id, l.first_ulid, l.strategy, p.next_ulid "
       "FROM logs l LEFT JOIN progress p ON p.log=l.id WHERE l.forgotten=0 ORDER BY p.updated_at DESC, l.id DESC");
   if (!rows) return tl::unexpected(rows.error());
   std::vector<std::shared_ptr<Ledger>> ledgers;
@@ -32,7 +32,13 @@ Result<std::vector<std::shared_ptr<Ledger>>> JournalFile::load_ledgers() {
     record.host = rows->bytes(7);
     record.form.tag = rows->bytes(8);
     record.form.carries_origin = rows->integer(9) != 0;
-    record.first_number = rows->number(10);
+    const auto number = [&](std::string_view ulid, int column) -> replay::Number {
+      if (ulid.empty()) return rows->number(column);
+      return replay::parse_number(ulid, replay::Spelling::Ulid).value_or(0);
+    };
+    if (!rows->bytes(26).empty()) record.form.spelling = replay::Spelling::Ulid;
+    record.first_number = number(rows->bytes(26), 10);
+    record.strategy = rows->bytes(27);
     record.has_start = rows->integer(11) != 0;
     record.identity = rows->bytes(12);
     record.path = rows->bytes(13);
@@ -42,7 +48,7 @@ Result<std::vector<std::shared_ptr<Ledger>>> JournalFile::load_ledgers() {
     auto& progress = ledger->progress;
     progress.first = rows->number(17);
     progress.next = rows->number(18);
-    progress.next_number = rows->number(19);
+    progress.next_number = number(rows->bytes(28), 19);
     progress.last_id = rows->bytes(20);
     progress.floor_id = rows->bytes(25);
     auto ends = parse_ends(rows->bytes(21));
@@ -51,8 +57,8 @@ Result<std::vector<std::shared_ptr<Ledger>>> JournalFile::load_ledgers() {
     ledger->is_inserted = true;
     ledger->head_sum = head_sum(*ledger);
     if (ends) progress.ends = std::move(*ends);
-    if (rows->is_null(24) || progress_sum(ledger->id, progress, rows->bytes(21), ledger->head_sum,
-                                          ledger->updated_at) != rows->integer(24)) {
+    if (rows->is_null(24) ||
+        progress_sum(*ledger, progress, rows->bytes(21), ledger->head_sum, ledger->updated_at) != rows->integer(24)) {
       return tl::unexpected(damaged(fmt::format("the checksum of log {} is wrong", ledger->id)));
     }
     if (seeded_bug("end-not-restored")) progress.ends.clear();
@@ -81,8 +87,8 @@ Result<GivenNumbers> JournalFile::load_given(const std::vector<std::shared_ptr<L
   sql_.get_given.reset();
   if (!row) return tl::unexpected(row.error());
   for (const auto& ledger : ledgers) {
-    if (!ledger->record.form.tag.empty()) continue;
-    const auto last = ledger->progress.next_number - 1;
+    if (!ledger->record.form.tag.empty() || !ledger->record.is_sequence()) continue;
+    const auto last = static_cast<std::uint64_t>(ledger->progress.next_number) - 1;
     given.highest = std::max(given.highest, last);
     if (ledger->record.has_start) given.by_key.emplace_back(ledger->record.start_key(), last);
   }
@@ -135,7 +141,7 @@ Result<std::shared_ptr<replay::ReplayLog>> JournalFile::load_log(Ledger& ledger,
   const auto begin = [&] { log = std::make_shared<replay::ReplayLog>(record.form, record.first_number, bounds, past); };
   if (!progress.floor_id.empty()) {
     const auto parsed = replay::parse_id(progress.floor_id);
-    if (parsed.kind == replay::ParsedId::Kind::Foreign || parsed.number + 1 < record.first_number) {
+    if (!parsed.fits(record.form) || parsed.number + 1 < record.first_number) {
       return wrong("a foreign id");
     }
     past.floor_id = progress.floor_id;
@@ -172,7 +178,7 @@ Result<std::shared_ptr<replay::ReplayLog>> JournalFile::load_log(Ledger& ledger,
       if (place + 1 < progress.first) continue;
       const auto id = replay::id_of_frame(entry->frame);
       const auto parsed = replay::parse_id(id);
-      if (parsed.kind == replay::ParsedId::Kind::Foreign || parsed.tag != record.form.tag) return wrong("a foreign id");
+      if (!parsed.fits(record.form)) return wrong("a foreign id");
       if (!log) {
         if (place + 1 != progress.first) return wrong("no entry before the window");
         past.floor_id = id;
@@ -182,7 +188,8 @@ Result<std::shared_ptr<replay::ReplayLog>> JournalFile::load_log(Ledger& ledger,
         continue;
       }
       add_ends(place);
-      if (parsed.number < log->next_number() || parsed.number > replay::kMaxNumber) return wrong("an id out of order");
+      if (parsed.number < log->next_number() || parsed.number > replay::max_number(record.form.spelling))
+        return wrong("an id out of order");
       if (seeded_bug("other-bytes-restored")) {
         log->append("id: " + std::string(id) + "\ndata: x\n\n", parsed.number, entry->origin, at);
         continue;

@@ -6,6 +6,16 @@ namespace ssequel::store {
 
 Error damaged(std::string what) { return {ErrorCode::Malformed, "the journal is damaged: " + std::move(what)}; }
 
+std::uint64_t decimal(const replay::IdForm& form, replay::Number number) {
+  return form.spelling == replay::Spelling::Decimal ? static_cast<std::uint64_t>(number) : 0;
+}
+
+std::string ulid(const replay::IdForm& form, replay::Number number) {
+  std::string text;
+  if (form.spelling == replay::Spelling::Ulid) replay::append_number(text, form.spelling, number);
+  return text;
+}
+
 std::string spell(const std::vector<replay::End>& ends) {
   std::string text;
   for (const auto& end : ends) {
@@ -42,27 +52,33 @@ std::uint64_t head_sum(const Ledger& ledger) {
   const auto& record = ledger.record;
   RowSum sum;
   sum.add(ledger.id).add(record.key).add(record.route).add(record.signature).add(record.form.tag);
-  sum.add(std::uint64_t{record.form.carries_origin}).add(record.first_number).add(std::uint64_t{record.has_start});
+  sum.add(std::uint64_t{record.form.carries_origin}).add(decimal(record.form, record.first_number));
+  sum.add(std::uint64_t{record.has_start});
   sum.add(std::uint64_t{record.is_session}).add(record.method).add(record.target).add(record.host);
   sum.add(record.identity).add(record.path).add(record.origin).add(ledger.head);
   sum.add(ledger.retry_ms ? *ledger.retry_ms + 1 : 0);
+  // Rows of version 2 keep their sums.
+  if (record.form.spelling == replay::Spelling::Ulid) sum.add(ulid(record.form, record.first_number));
+  if (!record.is_sequence()) sum.add(record.strategy);
   return static_cast<std::uint64_t>(sum.value());
 }
 
-std::int64_t progress_sum(std::uint64_t id, const Progress& progress, std::string_view ends, std::uint64_t of_head,
+std::int64_t progress_sum(const Ledger& ledger, const Progress& progress, std::string_view ends, std::uint64_t of_head,
                           std::int64_t unix_ms) {
-  return RowSum()
-      .add(of_head)
-      .add(id)
+  const auto& form = ledger.record.form;
+  RowSum sum;
+  sum.add(of_head)
+      .add(ledger.id)
       .add(progress.first)
       .add(progress.floor_id)
       .add(progress.next)
-      .add(progress.next_number)
+      .add(decimal(form, progress.next_number))
       .add(progress.last_id)
       .add(ends)
       .add(std::uint64_t{progress.is_loss_untold})
-      .add(static_cast<std::uint64_t>(unix_ms))
-      .value();
+      .add(static_cast<std::uint64_t>(unix_ms));
+  if (form.spelling == replay::Spelling::Ulid) sum.add(ulid(form, progress.next_number));
+  return sum.value();
 }
 
 }  // namespace ssequel::store

@@ -20,8 +20,11 @@ namespace ssequel::store {
 [[nodiscard]] std::int64_t block_sum(std::uint64_t log, replay::Place first, std::uint64_t count, std::int64_t at,
                                      std::string_view frames, std::string_view origins);
 [[nodiscard]] std::uint64_t head_sum(const Ledger& ledger);
-[[nodiscard]] std::int64_t progress_sum(std::uint64_t id, const Progress& progress, std::string_view ends,
+[[nodiscard]] std::int64_t progress_sum(const Ledger& ledger, const Progress& progress, std::string_view ends,
                                         std::uint64_t of_head, std::int64_t unix_ms);
+// A number has one of two columns, by how the log spells it; the other one is 0, or empty.
+[[nodiscard]] std::uint64_t decimal(const replay::IdForm& form, replay::Number number);
+[[nodiscard]] std::string ulid(const replay::IdForm& form, replay::Number number);
 
 // Stops the calling function at an error, and passes it on.
 #define SSEQUEL_TRY(expression)                           \

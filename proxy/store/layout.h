@@ -10,7 +10,7 @@ inline constexpr std::int64_t kApplicationId = 0x53534551;  // "SSEQ"
 inline constexpr std::size_t kMaxEnds = 16;                 // Of one log; the first of them and the latest.
 
 // A file of version N has seen the first N. A new version adds a step at the end, and changes none before it.
-inline constexpr std::array<const char*, 2> kMigrations = {
+inline constexpr std::array<const char*, 3> kMigrations = {
     // 1
     "CREATE TABLE meta(name TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;"
     "CREATE TABLE logs("
@@ -59,6 +59,15 @@ inline constexpr std::array<const char*, 2> kMigrations = {
     "CREATE VIEW windows AS SELECT l.id AS log, l.route, l.kind, l.method, l.target, l.host, l.tag,"
     "  p.next - p.first AS events, p.next_number - 1 AS newest, p.last_id AS upstream_id, p.ends,"
     "  datetime(p.updated_at / 1000, 'unixepoch') AS updated"
+    "  FROM logs l JOIN progress p ON p.log = l.id WHERE l.forgotten = 0;",
+    // 3
+    "ALTER TABLE logs ADD COLUMN strategy TEXT NOT NULL DEFAULT 'sequence';"  // ids.strategy
+    "ALTER TABLE logs ADD COLUMN first_ulid TEXT NOT NULL DEFAULT '';"        // Instead of first_number.
+    "ALTER TABLE progress ADD COLUMN next_ulid TEXT NOT NULL DEFAULT '';"     // Instead of next_number.
+    "DROP VIEW windows;"
+    "CREATE VIEW windows AS SELECT l.id AS log, l.route, l.kind, l.method, l.target, l.host, l.tag,"
+    "  p.next - p.first AS events, CASE p.next_ulid WHEN '' THEN p.next_number - 1 ELSE 'below ' || p.next_ulid END"
+    "  AS newest, p.last_id AS upstream_id, p.ends, datetime(p.updated_at / 1000, 'unixepoch') AS updated"
     "  FROM logs l JOIN progress p ON p.log = l.id WHERE l.forgotten = 0;",
 };
 

@@ -22,7 +22,7 @@ class FromLog {
   }
   void arrive(int events) {
     for (int i = 0; i < events; ++i) {
-      const auto number = log_.next_number();
+      const auto number = static_cast<std::uint64_t>(log_.next_number());
       id_.clear();
       replay::append_id(id_, log_.form(), number, {});
       frame_.clear();

@@ -79,7 +79,7 @@ double resuming() {
   ReplayLog log({}, kFirst, {.events = 1000});
   std::vector<std::string> ids;
   for (int i = 0; i < 1000; ++i) {
-    const auto id = std::to_string(log.next_number());
+    const auto id = std::to_string(static_cast<std::uint64_t>(log.next_number()));
     log.append("id: " + id + "\ndata: x\n\n", log.next_number(), {}, Millis(0));
     ids.push_back(id);
   }

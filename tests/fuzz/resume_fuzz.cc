@@ -44,7 +44,7 @@ struct Play {
       : log(form, first, bounds), model{bounds, form, first - 1, {}, 0, 0, {}} {}
 
   void append(Input& in) {
-    const std::uint64_t number = log.next_number() + in.byte() % 4;
+    const std::uint64_t number = static_cast<std::uint64_t>(log.next_number()) + in.byte() % 4;
     const auto kind = in.byte();
     std::optional<std::string> origin;
     if (kind % 4 == 1) origin = std::to_string(in.byte());

@@ -47,10 +47,12 @@ class FaultyJournal final : public replay::Journal {
   void recover() { listener_->on_recovered(); }
 
   void set_listener(replay::JournalListener& listener) override { listener_ = &listener; }
+  std::optional<replay::Number> begun;
+  void begin(replay::Number first_number) override { begun = first_number; }
   void append(const replay::JournalEntry& entry) override {
     SSEQUEL_ASSERT(entry.place == entries.size(), "entries come one after the other");
     entries.push_back({.place = entry.place,
-                       .number = entry.number,
+                       .number = static_cast<std::uint64_t>(entry.number),
                        .origin = entry.origin ? std::optional<std::string>(*entry.origin) : std::nullopt,
                        .frame = std::string(entry.frame)});
   }

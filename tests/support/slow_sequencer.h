@@ -37,7 +37,7 @@ class SlowSequencer final : public replay::Sequencer {
   [[nodiscard]] bool is_due() const { return is_due_; }
 
   void set_listener(replay::SequencerListener& listener) override { listener_ = &listener; }
-  [[nodiscard]] std::optional<std::uint64_t> next(std::uint64_t floor) override {
+  [[nodiscard]] std::optional<replay::Number> next(replay::Number floor) override {
     ++times_asked;
     if (is_due_) ++times_asked_too_often;
     if (available_ == 0) {
@@ -52,7 +52,7 @@ class SlowSequencer final : public replay::Sequencer {
  private:
   replay::SequencerListener* listener_ = nullptr;
   std::uint64_t available_;
-  std::uint64_t last_ = 0;
+  replay::Number last_ = 0;
   bool is_due_ = false;
 };
 

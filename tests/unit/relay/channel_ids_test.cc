@@ -4,6 +4,7 @@
 
 #include <random>
 
+#include "support/faulty_journal.h"
 #include "support/slow_sequencer.h"
 #include "unit/relay/channel_story.h"
 
@@ -528,6 +529,48 @@ TEST_CASE("whatever the pace of ids and readers, everything arrives once and in 
     CHECK(slow.ids.times_asked_too_often == 0);
     CHECK(story.state() == (story.channel.is_shared() ? State::Waiting : State::Ended));
   }
+}
+
+// A log that was opened without its first number.
+struct Baseless {
+  std::unique_ptr<test::SlowSequencer> made_ids = std::make_unique<test::SlowSequencer>();
+  std::unique_ptr<test::FaultyJournal> made_journal = std::make_unique<test::FaultyJournal>();
+  test::SlowSequencer& ids = *made_ids;
+  test::FaultyJournal& journal = *made_journal;
+  ChannelStory story{[this] {
+    auto setup = ChannelStory::setup(shared(), false, std::move(made_ids), std::move(made_journal));
+    setup.first_number = 0;
+    return setup;
+  }()};
+};
+
+TEST_CASE("a log that has no base yet allocates one before the upstream is asked, and gives it to no event") {
+  Baseless slow;
+  auto& channel = slow.story.channel;
+  channel.connect();
+  CHECK(channel.state() == Channel::State::Connecting);
+  CHECK(slow.story.port.connected_with.size() == 0);
+  slow.ids.give(1);
+  CHECK(slow.story.port.connected_with.size() == 1);
+  CHECK(channel.log()->id_before(0) == "1");
+  CHECK((slow.journal.begun == replay::Number{2}));
+  slow.ids.give(1);
+  slow.story.answer();
+  slow.story.join();
+  slow.story.emit("a");
+  slow.journal.commit();
+  CHECK(slow.story.frames() == Frames{"id: 2\ndata: a\n\n"});
+  CHECK(channel.log()->id_before(0) == "1");
+}
+
+TEST_CASE("who was waited for leaves before the log has its base: the upstream is not asked") {
+  Baseless slow;
+  slow.story.channel.connect();
+  slow.story.channel.let_go();
+  slow.ids.give(5);
+  CHECK(slow.story.port.connected_with.size() == 0);
+  slow.story.channel.connect();
+  CHECK(slow.story.port.connected_with.size() == 1);
 }
 
 }  // namespace

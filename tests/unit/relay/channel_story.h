@@ -39,8 +39,8 @@ struct ChannelStory {
 
   explicit ChannelStory(Route route, bool is_eager = false, std::unique_ptr<replay::Sequencer> sequencer = nullptr,
                         std::unique_ptr<replay::Journal> journal = nullptr)
-      : channel(setup(std::move(route), is_eager, std::move(sequencer), std::move(journal)), port, random, clock,
-                counters) {}
+      : ChannelStory(setup(std::move(route), is_eager, std::move(sequencer), std::move(journal))) {}
+  explicit ChannelStory(Channel::Setup as_set_up) : channel(std::move(as_set_up), port, random, clock, counters) {}
 
   static Channel::Setup setup(Route route, bool is_eager, std::unique_ptr<replay::Sequencer> sequencer = nullptr,
                               std::unique_ptr<replay::Journal> journal = nullptr) {

@@ -13,7 +13,7 @@ namespace ssequel::replay {
 
 inline const std::string kTag = "Tag0000000000000000000";  // base62::kTagLength characters.
 
-inline std::string frame_of(const IdForm& form, std::uint64_t number, std::optional<std::string_view> origin,
+inline std::string frame_of(const IdForm& form, Number number, std::optional<std::string_view> origin,
                             std::string_view data, sse::IdPlace place = sse::IdPlace::First,
                             const sse::OriginStyle& style = {}) {
   std::string id;
@@ -35,7 +35,7 @@ struct Story {
   Place append(std::string_view data, std::optional<std::string_view> origin = {}) {
     return append_numbered(log.next_number(), data, origin);
   }
-  Place append_numbered(std::uint64_t number, std::string_view data, std::optional<std::string_view> origin = {}) {
+  Place append_numbered(Number number, std::string_view data, std::optional<std::string_view> origin = {}) {
     return log.append(frame_of(log.form(), number, origin, data), number, origin, now);
   }
   void publish() { log.publish(log.appended()); }

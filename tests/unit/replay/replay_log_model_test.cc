@@ -51,7 +51,7 @@ class Twins {
   }
 
   void append() {
-    const auto number = log_.next_number() + (up_to(9) == 0 ? up_to(5) : 0);
+    const auto number = static_cast<std::uint64_t>(log_.next_number()) + (up_to(9) == 0 ? up_to(5) : 0);
     const auto origin = some_origin();
     const auto place = up_to(1) == 0 ? sse::IdPlace::First : sse::IdPlace::Last;
     // Mostly small, now and then over a segment's size.

@@ -338,7 +338,7 @@ TEST_CASE("the window may be emptied and filled again") {
     story.evict();
     CHECK(story.log.window_events() == 0);
     CHECK_FALSE(story.log.newest_id().has_value());
-    const auto last = story.log.next_number() - 1;
+    const auto last = static_cast<std::uint64_t>(story.log.next_number()) - 1;
     CHECK(kind_of(story, last) == Kind::Floor);
     CHECK(kind_of(story, last - 1) == Kind::Evicted);
     CHECK(kind_of(story, last + 1) == Kind::Ahead);
@@ -524,6 +524,77 @@ TEST_CASE("the id of a frame is its id line, first or last") {
     CHECK(id_of_frame(frame_of({}, 42, "id: 7", "x", place, field)) == "42");
   }
   CHECK(id_of_frame("data: no id\n\n") == "");
+}
+
+TEST_CASE("ids of 128 bits are found like any other") {
+  ReplayLog log({.spelling = Spelling::Ulid}, 0, {});
+  CHECK_FALSE(log.has_begun());
+  const auto base = *parse_number("01ARYZ6S41TSV4RRFFQ69G5FAV", Spelling::Ulid);
+  log.begin(base);
+  CHECK(log.has_begun());
+  CHECK(log.id_before(0) == "01ARYZ6S41TSV4RRFFQ69G5FAV");
+  CHECK(log.find(base, "01ARYZ6S41TSV4RRFFQ69G5FAV").kind == Found::Kind::Floor);
+  Number number = base;
+  std::vector<std::pair<Number, std::string>> given;
+  for (int i = 0; i < 100; ++i) {
+    number += i % 3 == 0 ? 1 : Number{1} << 80;
+    std::string id;
+    append_id(id, log.form(), number, {});
+    log.append("id: " + id + "\ndata: x\n\n", number, std::nullopt, Millis(0));
+    given.emplace_back(number, id);
+  }
+  log.publish(log.appended());
+  for (std::size_t place = 0; place < given.size(); ++place) {
+    const auto found = log.find(given[place].first, given[place].second);
+    CHECK(found.kind == Found::Kind::Entry);
+    CHECK(found.place == place);
+  }
+  CHECK(log.find(given[5].first + 5, "x").kind == Found::Kind::Never);
+  CHECK(log.find(number + 1, "x").kind == Found::Kind::Ahead);
+  CHECK((log.newest_number() == number));
+}
+
+TEST_CASE("what is rolled back leaves no trace, and its places and numbers are given again") {
+  ReplayLog log({}, 1000, {});
+  const auto add = [&](int i, std::string_view word) {
+    log.append("id: " + std::to_string(i) + "\ndata: " + std::string(word) + "\n\n", static_cast<Number>(i),
+               "origin-" + std::string(word), Millis(0));
+  };
+  const std::string large(3000, 'x');  // Several segments.
+  for (const int published : {0, 1, 7, 40}) {
+    CAPTURE(published);
+    while (log.published() < static_cast<Place>(published)) {
+      add(1000 + static_cast<int>(log.appended()), "kept");
+      log.publish(log.appended());
+    }
+    const auto bytes = log.window_bytes();
+    const auto position = log.appended_position();
+    for (int i = 0; i < 30; ++i) add(1000 + published + 2 * i, i % 4 == 0 ? large : "lost");
+    CHECK(log.has_origin("origin-lost"));
+    log.add_end(true);
+    log.roll_back();
+    CHECK(log.appended() == static_cast<Place>(published));
+    CHECK(log.window_bytes() == bytes);
+    CHECK(log.appended_position() == position);
+    CHECK((log.next_number() == static_cast<Number>(1000 + published)));
+    CHECK_FALSE(log.has_origin("origin-lost"));
+    CHECK(log.has_origin("origin-kept") == (published != 0));
+    CHECK_FALSE(log.last_end());
+    log.roll_back();  // Nothing to do.
+  }
+  std::vector<Run> runs;
+  REQUIRE(log.read(0, ReplayLog::kNoPlace, 100, 1 << 20, runs));
+  std::string all;
+  for (const auto& run : runs) {
+    for (auto bytes = run.bytes; !bytes.empty();) {
+      const auto chunk = unframe(bytes);
+      all += chunk.frame;
+      bytes.remove_prefix(chunk.framed_size);
+    }
+  }
+  std::string wanted;
+  for (int i = 0; i < 40; ++i) wanted += "id: " + std::to_string(1000 + i) + "\ndata: kept\n\n";
+  CHECK(all == wanted);
 }
 
 }  // namespace

@@ -126,7 +126,8 @@ class StoryChannel final : public replay::JournalListener {
     journal_->set_listener(*this);
   }
   void append(std::string_view data, std::optional<std::string> origin, Millis now) {
-    Given given{.number = log_->next_number(), .frame = "id: ", .origin = std::move(origin)};
+    Given given{
+        .number = static_cast<std::uint64_t>(log_->next_number()), .frame = "id: ", .origin = std::move(origin)};
     replay::append_id(given.frame, log_->form(), given.number, given.origin.value_or(""));
     given.frame += "\ndata: ";
     given.frame += data;

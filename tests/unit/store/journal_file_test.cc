@@ -19,8 +19,9 @@ namespace {
 
 constexpr std::int64_t kNow = 1'800'000'000'000'000;
 
-std::unique_ptr<JournalFile> open_file(const TemporaryFolder& folder) {
-  auto file = JournalFile::open({.directory = folder.path(), .sync_always = false, .vfs = nullptr, .boot_id = "b"});
+std::unique_ptr<JournalFile> open_file(const TemporaryFolder& folder, std::string boot_id = "b") {
+  auto file = JournalFile::open(
+      {.directory = folder.path(), .sync_always = false, .vfs = nullptr, .boot_id = std::move(boot_id)});
   REQUIRE_MESSAGE(file, file.error().context);
   return std::move(*file);
 }
@@ -45,7 +46,7 @@ void stage(Ledger& ledger, std::uint64_t count, std::size_t bytes = 20) {
   auto next = ledger.progress.next;
   Change change;
   for (std::uint64_t i = 0; i < count; ++i, ++next) {
-    const auto number = ledger.record.first_number + next;
+    const auto number = static_cast<std::uint64_t>(ledger.record.first_number) + next;
     const auto frame = "id: " + std::to_string(number) + "\ndata: " + std::string(bytes, 'x') + "\n\n";
     if (change.blocks.empty() || change.blocks.back().size() >= JournalFile::kMaxBlock) {
       change.blocks.push_back({.first = next, .count = 0, .frames = {}, .origins = {}});
@@ -112,7 +113,9 @@ TEST_CASE("an older file is migrated, a newer one and another program's are refu
     {  // As the first version left it.
       auto database = Database::open(JournalFile::path_in(folder.path()), nullptr);
       REQUIRE(database);
-      REQUIRE(database->run("DROP VIEW windows; PRAGMA user_version=1"));
+      REQUIRE(database->run(
+          "DROP VIEW windows; ALTER TABLE logs DROP COLUMN strategy; ALTER TABLE logs DROP COLUMN first_ulid;"
+          "ALTER TABLE progress DROP COLUMN next_ulid; PRAGMA user_version=1"));
     }
     auto file = open_file(folder);
     CHECK(ask(folder, "PRAGMA user_version") == JournalFile::kSchema);
@@ -126,7 +129,7 @@ TEST_CASE("an older file is migrated, a newer one and another program's are refu
       REQUIRE(database);
       REQUIRE(database->run("PRAGMA user_version=99"));
     }
-    CHECK(error_of(folder).find("was written by a newer version (schema 99, known here: 2)") != std::string::npos);
+    CHECK(error_of(folder).find("was written by a newer version (schema 99, known here: 3)") != std::string::npos);
   }
   SUBCASE("another program's") {
     {
@@ -136,6 +139,48 @@ TEST_CASE("an older file is migrated, a newer one and another program's are refu
     }
     CHECK(error_of(folder).find("is another program's database") != std::string::npos);
     CHECK(ask(folder, "SELECT count(*) FROM sqlite_master") == 1);
+  }
+}
+
+TEST_CASE("a log of ULIDs is found again with all their bits, and after a loss goes on above its time") {
+  for (const bool has_lost_power : {false, true}) {
+    TemporaryFolder folder;
+    const auto first = *replay::parse_number("01ARYZ6S41TSV4RRFFQ69G5FAV", replay::Spelling::Ulid);
+    replay::Number number = first;
+    {
+      auto file = open_file(folder);
+      REQUIRE(file->begin_run(kNow, false));
+      auto ledger = ledger_of("key");
+      ledger->record.strategy = "ulid";
+      ledger->record.form.spelling = replay::Spelling::Ulid;
+      ledger->record.first_number = first;
+      Change change;
+      change.blocks.push_back({});
+      for (replay::Place place = 0; place < 20; ++place) {
+        number += place % 2 == 0 ? 1 : replay::Number{1} << 81;
+        std::string frame = "id: ";
+        replay::append_number(frame, replay::Spelling::Ulid, number);
+        frame += "\ndata: x\n\n";
+        change.blocks.back().append(
+            {.place = place, .number = number, .origin = std::nullopt, .last_id = {}, .frame = frame});
+      }
+      change.next_number = number + 1;
+      ledger->staged.merge(std::move(change));
+      REQUIRE(file->commit({ledger}, kNow / 1000));
+      CHECK(ask(folder, "SELECT count(*) FROM windows WHERE newest LIKE 'below 01%' AND events = 20") == 1);
+    }
+    auto file = open_file(folder, has_lost_power ? "another boot" : "b");
+    REQUIRE(file->begin_run(kNow, false));
+    const auto loaded = load(*file);
+    REQUIRE(loaded.logs.size() == 1);
+    const auto& log = *loaded.logs[0].second;
+    CHECK(log.appended() == 20);
+    CHECK((log.base_number() == first - 1));
+    CHECK((log.newest_number() == number));
+    CHECK((log.next_number() > number) == true);
+    CHECK((log.next_number() == number + 1) == !has_lost_power);
+    if (has_lost_power) CHECK((log.next_number() - number >= replay::Number{1000} << 80));
+    CHECK(loaded.given.highest == 0);
   }
 }
 
