@@ -46,6 +46,7 @@ std::shared_ptr<ChannelFeed> ChannelHost::make_feed() {
 
 void ChannelHost::admit_reader(const std::shared_ptr<relay::Credential>& credential) {
   channel_.on_reader_joined();
+  worker_.channels().note_watch(*this);
   if (!credential) return;
   ++credential->users;
   channel_.admit(credential);
@@ -54,6 +55,7 @@ void ChannelHost::admit_reader(const std::shared_ptr<relay::Credential>& credent
 void ChannelHost::on_left(const std::shared_ptr<relay::Credential>& credential) {
   if (credential && --credential->users == 0) channel_.forget(credential);
   channel_.on_reader_left();
+  worker_.channels().note_watch(*this);
 }
 
 std::shared_ptr<RemoteReaders> ChannelHost::readers_on(Worker& home) {
@@ -106,6 +108,7 @@ replay::Place ChannelHost::held_back(replay::Place reached) const {
 
 void ChannelHost::wait(ChannelWaiter& waiter) {
   waiters_.push_back(&waiter);
+  worker_.channels().note_watch(*this);
   using State = relay::Channel::State;
   if (channel_.state() == State::Connecting || channel_.state() == State::Streaming) return;
   asks_after_final_ |= channel_.state() == State::Final;
@@ -121,11 +124,14 @@ void ChannelHost::unwait(ChannelWaiter& waiter) {
 }
 
 void ChannelHost::on_request_left() {
-  if (!is_closed_ && !is_waited_for()) channel_.on_guest_left();
+  if (is_closed_) return;
+  if (!is_waited_for()) channel_.on_guest_left();
+  worker_.channels().note_watch(*this);
 }
 
 void ChannelHost::tell_open() {
   for (auto* waiter : std::exchange(waiters_, {})) waiter->on_channel_open();
+  worker_.channels().note_watch(*this);
 }
 
 void ChannelHost::tell_open_when_begun() {
@@ -135,6 +141,7 @@ void ChannelHost::tell_open_when_begun() {
 
 void ChannelHost::tell_trouble(relay::TroubleReason reason, int status, Millis retry_after) {
   for (auto* waiter : std::exchange(waiters_, {})) waiter->on_channel_trouble(reason, status, retry_after);
+  worker_.channels().note_watch(*this);
 }
 
 void ChannelHost::tell_closed() {
@@ -192,6 +199,7 @@ void ChannelHost::continue_with(std::unique_ptr<UpstreamSession> upstream, const
 void ChannelHost::stop_continuing() {
   is_continuing_ = false;
   for (auto* waiter : std::exchange(continue_waiters_, {})) waiter->on_continued();
+  worker_.channels().note_watch(*this);
 }
 
 bool ChannelHost::upload(Subscription& uploader, std::string_view content) {
@@ -388,6 +396,7 @@ std::vector<CorsWaiter*> ChannelHost::take_cors_waiters(const std::string& origi
   if (at == cors_waiters_.end()) return {};
   auto others = std::move(at->second);
   cors_waiters_.erase(at);
+  worker_.channels().note_watch(*this);
   std::erase(others, &asker);
   return others;
 }

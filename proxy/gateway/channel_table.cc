@@ -34,6 +34,7 @@ ChannelHost* ChannelTable::add(relay::Channel::Setup setup, SessionBinding bindi
                              .form = setup.id_form,
                              .first_number = setup.first_number,
                              .has_start = route.ids.start.has_value() && setup.id_form.tag.empty(),
+                             .strategy = relay::name_of(route.ids.strategy),
                              .is_session = route.mode == relay::Mode::Session,
                              .method = setup.method,
                              .target = setup.target,
@@ -52,6 +53,7 @@ ChannelHost* ChannelTable::add(relay::Channel::Setup setup, SessionBinding bindi
   opened->binding() = std::move(binding);
   if (has_start) with_start_.emplace(relay::start_key(key), opened);
   channels_.emplace(std::move(key), std::move(host));
+  note_watch(*opened);
   worker_.house().channels.fetch_add(1, std::memory_order_relaxed);
   return opened;
 }
@@ -69,9 +71,12 @@ ChannelHost* ChannelTable::open_shared(std::shared_ptr<const relay::Route> route
     setup.first_number = 1;
   } else if (route->ids.start) {
     setup.first_number = begin_with_start(*route->ids.start, std::string(relay::start_key(key)));
+  } else if (route->ids.strategy != relay::Strategy::Sequence) {
+    setup.first_number = 0;  // An id is allocated for its base.
   } else {
     setup.first_number = house.beginnings.begin_at_time(house.clock.unix_micros());
   }
+  setup.id_form.spelling = route->ids.spelling();
   setup.route = std::move(route);
   setup.key = std::move(key);
   setup.target = std::move(target);
@@ -92,7 +97,7 @@ std::uint64_t ChannelTable::begin_with_start(std::uint64_t start, const std::str
       retire(*host);
       continue;
     }
-    house.beginnings.given(host->channel().log()->next_number() - 1, start_key);
+    house.beginnings.given(static_cast<std::uint64_t>(host->channel().log()->next_number()) - 1, start_key);
     goes_on = true;
   }
   return goes_on ? house.beginnings.begin_beside(start, start_key, house.clock.unix_micros())
@@ -107,7 +112,7 @@ ChannelHost* ChannelTable::open_session(std::shared_ptr<const relay::Route> rout
   do {
     std::array<std::byte, 16> bits{};
     worker_.house().random.fill(bits);
-    setup.id_form = {.tag = base62::encode_tag(bits), .carries_origin = true};
+    setup.id_form = {.tag = base62::encode_tag(bits), .carries_origin = true, .spelling = route->ids.spelling()};
   } while (&worker_.owner_of(setup.id_form.tag) != &worker_);
   setup.first_number = 1;
   setup.key = setup.id_form.tag;
@@ -158,49 +163,62 @@ void ChannelTable::release(ChannelHost& host) {
   channels_.erase(at);
   worker_.house().channels.fetch_sub(1, std::memory_order_relaxed);
   const auto& log = *host.channel().log();
-  if (log.form().tag.empty()) {
+  if (log.form().tag.empty() && host.channel().route().ids.strategy == relay::Strategy::Sequence) {
     const bool by_key = host.channel().route().ids.start.has_value();
     const std::string start_key(relay::start_key(host.channel().setup().key));
-    worker_.house().beginnings.given(log.next_number() - 1, by_key ? start_key : std::string());
+    worker_.house().beginnings.given(static_cast<std::uint64_t>(log.next_number()) - 1,
+                                     by_key ? start_key : std::string());
     const auto [first, last] = with_start_.equal_range(start_key);
     const auto mine = std::find_if(first, last, [&host](const auto& entry) { return entry.second == &host; });
     if (mine != last) with_start_.erase(mine);
   }
   bytes_ -= host.counted_bytes;
+  worker_.house().store_bytes.fetch_sub(host.counted_bytes, std::memory_order_relaxed);
+  host.counted_bytes = 0;
+  worker_.house().idle.remove(worker_, host.channel().setup().key);
   host.close();
   worker_.graveyard().take(std::move(owned));
+}
+
+// ------------------------------------------------------------------------------------------------------- limits
+
+bool ChannelTable::may_go(ChannelHost& host) {
+  return host.channel().readers() == 0 && !host.is_waited_for() && !host.channel().is_eager();
+}
+
+void ChannelTable::note_watch(ChannelHost& host) {
+  const auto& key = host.channel().setup().key;
+  if (find(key) != &host) return;
+  auto& idle = worker_.house().idle;
+  if (may_go(host)) {
+    idle.put(worker_, key, host.channel().last_watched(), host.counted_bytes);
+  } else {
+    idle.remove(worker_, key);
+  }
 }
 
 bool ChannelTable::make_room() {
   auto& house = worker_.house();
   const auto limit = worker_.settings().options.limits.channels;
-  if (house.channels.load(std::memory_order_relaxed) < limit) return true;
-  if (close_unwatched()) return true;
-  // The one to go may be another loop's: it is asked, and until it has looked, each loop may have one more.
-  const auto loops = house.workers.size();
-  if (loops < 2 || house.channels.load(std::memory_order_relaxed) >= limit + loops - 1) return false;
-  for (auto* other : house.workers) {
-    if (other == &worker_) continue;
-    other->post([other, limit] {
-      if (other->house().channels.load(std::memory_order_relaxed) > limit) other->channels().close_unwatched();
-    });
+  while (house.channels.load(std::memory_order_relaxed) >= limit) {
+    auto idle = house.idle.take();
+    if (!idle) return false;
+    if (idle->worker == &worker_) {
+      auto* host = find(idle->key);
+      if (host && may_go(*host)) retire(*host);
+      continue;
+    }
+    // The place is taken at once, and the channel goes as soon as its loop has a look.
+    house.channels.fetch_sub(1, std::memory_order_relaxed);
+    idle->worker->post([worker = idle->worker, key = std::move(idle->key)] { worker->channels().give_up(key); });
   }
   return true;
 }
 
-bool ChannelTable::close_unwatched() {
-  ChannelHost* oldest = nullptr;
-  for (auto& [key, host] : channels_) {
-    if (!may_go(*host)) continue;
-    if (!oldest || host->channel().last_watched() < oldest->channel().last_watched()) oldest = host.get();
-  }
-  if (!oldest) return false;
-  retire(*oldest);
-  return true;
-}
-
-bool ChannelTable::may_go(ChannelHost& host) {
-  return host.channel().readers() == 0 && !host.is_waited_for() && !host.channel().is_eager();
+void ChannelTable::give_up(const std::string& key) {
+  worker_.house().channels.fetch_add(1, std::memory_order_relaxed);
+  auto* host = find(key);
+  if (host && may_go(*host)) retire(*host);
 }
 
 bool ChannelTable::free_connection() {
@@ -214,17 +232,64 @@ bool ChannelTable::free_connection() {
   return true;
 }
 
-void ChannelTable::account(ChannelHost& host) {
+void ChannelTable::recount(ChannelHost& host) {
   const auto bytes = host.channel().log()->window_bytes();
-  bytes_ += bytes - host.counted_bytes;
+  const auto more = bytes - host.counted_bytes;  // May be "negative": both counts wrap alike.
+  bytes_ += more;
+  worker_.house().store_bytes.fetch_add(more, std::memory_order_relaxed);
   host.counted_bytes = bytes;
-  if (bytes_ > worker_.share_of(worker_.settings().store_bytes)) shed();
+}
+
+void ChannelTable::account(ChannelHost& host) {
+  recount(host);
+  if (host.channel().readers() == 0) note_watch(host);
+  if (worker_.house().store_bytes.load(std::memory_order_relaxed) > worker_.settings().store_bytes) shed();
 }
 
 void ChannelTable::shed() {
-  const auto limit = worker_.share_of(worker_.settings().store_bytes);
+  auto& house = worker_.house();
+  // Other loops are at it: what they let go is not counted yet.
+  if (house.sheds_under_way.load(std::memory_order_relaxed) != 0) return;
+  const auto limit = worker_.settings().store_bytes;
   // A little more than needed, so that not every event has to look for a victim.
   const auto goal = limit - limit / 16;
+  const auto used = house.store_bytes.load(std::memory_order_relaxed);
+  if (used <= goal) return;
+  auto need = used - goal;
+  const auto ask = [&house](Worker& worker, auto what) {
+    house.sheds_under_way.fetch_add(1, std::memory_order_relaxed);
+    worker.post([&house, &worker, what = std::move(what)] {
+      what(worker.channels());
+      house.sheds_under_way.fetch_sub(1, std::memory_order_relaxed);
+    });
+  };
+  for (auto& idle : house.idle.take_bytes(need)) {
+    const auto bytes = std::min(need, idle.bytes);
+    need -= bytes;
+    if (idle.worker == &worker_) {
+      shed_idle(idle.key, bytes);
+    } else {
+      ask(*idle.worker, [key = std::move(idle.key), bytes](ChannelTable& table) { table.shed_idle(key, bytes); });
+    }
+  }
+  if (need == 0) return;
+  const std::uint64_t loops = std::max<std::size_t>(1, house.workers.size());
+  for (auto* worker : house.workers) {
+    // Each loop a share of what is too much; what one has not got is found out the next time.
+    if (worker != &worker_) ask(*worker, [share = need / loops](ChannelTable& table) { table.shed_watched(share); });
+  }
+  shed_watched(loops == 1 ? need : need / loops + 1);
+}
+
+void ChannelTable::shed_idle(const std::string& key, std::uint64_t bytes) {
+  auto* host = find(key);
+  if (!host) return;
+  host->channel().shed(bytes);
+  recount(*host);
+  note_watch(*host);
+}
+
+void ChannelTable::shed_watched(std::uint64_t bytes) {
   std::vector<ChannelHost*> order;
   for (auto& [key, host] : channels_) {
     if (host->counted_bytes != 0) order.push_back(host.get());
@@ -235,12 +300,12 @@ void ChannelTable::shed() {
     if (a_watched != b_watched) return b_watched;
     return a->channel().last_watched() < b->channel().last_watched();
   });
+  const auto before = bytes_;
   for (auto* host : order) {
-    if (bytes_ <= goal) break;
-    host->channel().shed(bytes_ - goal);
-    const auto left = host->channel().log()->window_bytes();
-    bytes_ -= host->counted_bytes - left;
-    host->counted_bytes = left;
+    const auto gone = before - bytes_;
+    if (gone >= bytes) break;
+    host->channel().shed(bytes - gone);
+    recount(*host);
   }
 }
 
@@ -248,6 +313,7 @@ void ChannelTable::on_deadline(net::Deadline&) {
   for_each([this](ChannelHost& host) {
     host.channel().expire();
     account(host);
+    note_watch(host);
   });
   if (!channels_.empty()) expiry_.set(kExpiry);
 }

@@ -47,11 +47,13 @@ class ChannelTable final : private net::Deadline::Listener {
     for (auto* host : all) use(*host);
   }
   void close_all();  // The process ends: a store keeps what there is.
-  // Closes the channel without subscribers that was watched least recently. False: there is none.
-  bool close_unwatched();
+  // Whether it may go has perhaps changed: says so to the other loops.
+  void note_watch(ChannelHost& host);
 
  private:
   [[nodiscard]] bool make_room();
+  // A channel of this loop gave its place to another loop's, if it may still go; else the place is taken back.
+  void give_up(const std::string& key);
   // Nobody reads it, nobody waits for it, and it is not kept for ever.
   [[nodiscard]] static bool may_go(ChannelHost& host);
   // is_kept: its log and journal are there.
@@ -59,7 +61,11 @@ class ChannelTable final : private net::Deadline::Listener {
   [[nodiscard]] std::uint64_t begin_with_start(std::uint64_t start, const std::string& start_key);
   ChannelHost* add(relay::Channel::Setup setup, SessionBinding binding, bool is_kept = false);
   void release(ChannelHost& host);
+  // Of the process: over store_bytes.
   void shed();
+  void shed_idle(const std::string& key, std::uint64_t bytes);
+  void shed_watched(std::uint64_t bytes);
+  void recount(ChannelHost& host);
   void on_deadline(net::Deadline& deadline) override;
 
   Worker& worker_;

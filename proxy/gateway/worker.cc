@@ -244,10 +244,6 @@ Worker& Worker::owner_of(std::string_view channel_key) {
   return *workers[std::hash<std::string_view>()(relay::start_key(channel_key)) % workers.size()];
 }
 
-std::uint64_t Worker::share_of(std::uint64_t limit) const {
-  return std::max<std::uint64_t>(1, limit / std::max<std::size_t>(1, house_.workers.size()));
-}
-
 void Worker::post(std::function<void()> task) {
   loop_.post([alive = alive_, task = std::move(task)] {
     if (*alive) task();

@@ -19,6 +19,7 @@
 #include "gateway/authorizer.h"
 #include "gateway/channel_table.h"
 #include "gateway/client_session.h"
+#include "gateway/idle_channels.h"
 #include "gateway/options.h"
 #include "gateway/retired.h"
 #include "gateway/upstream_pool.h"
@@ -46,6 +47,9 @@ struct House {
   std::atomic<std::uint64_t> connections{0};           // Clients, on all loops.
   std::atomic<std::uint64_t> upstream_connections{0};  // Of all pools.
   std::atomic<std::uint64_t> channels{0};
+  std::atomic<std::uint64_t> store_bytes{0};  // Of all windows.
+  std::atomic<int> sheds_under_way{0};        // Loops that were asked to let go of entries and have not yet.
+  IdleChannels idle{};
 };
 
 // One state of the configuration: replaced as a whole by a reload, kept alive by who still uses it.
@@ -106,8 +110,6 @@ class Worker final : private ClientHandler, private net::ListenerClient {
   // --- Other loops
   // The loop whose channel this is: everything about a channel happens there.
   [[nodiscard]] Worker& owner_of(std::string_view channel_key);
-  // Limits of the whole process, as far as they are this loop's.
-  [[nodiscard]] std::uint64_t share_of(std::uint64_t limit) const;
   // From any thread, while all workers live: runs the task on this loop, unless the worker is gone by then.
   void post(std::function<void()> task);
   // From any thread: goes on with a request on this loop. `begin` is called there with the session.

@@ -194,6 +194,8 @@ async def store_bytes(t):
     for n in range(10):
         async with Subscription(proxy.port, f"/events/{n}") as client:
             await client.take(40)
+        # With several loops a leaving takes a moment: until then its channel is a watched one.
+        await eventually(lambda: unwatched(proxy), "nobody is subscribed")
 
     async def within():
         held = await proxy.metric("ssequel_window_bytes")

@@ -63,9 +63,7 @@ inline std::string error(std::string_view yaml, Variables variables = {}) {
 
 inline bool has(std::string_view text, std::string_view part) { return text.find(part) != text.npos; }
 
-inline std::filesystem::path config_folder() {
-  return std::filesystem::path(__FILE__).parent_path().parent_path().parent_path().parent_path() / "config";
-}
+inline std::filesystem::path config_folder() { return std::filesystem::path(SSEQUEL_SOURCE_FOLDER) / "config"; }
 
 inline std::string content(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
