@@ -11,6 +11,7 @@
 #include "app/logger.h"
 #include "app/server.h"
 #include "app/version.h"
+#include "app/window_command.h"
 #include "base/clock.h"
 #include "base/random.h"
 #include "base/seeded_bug.h"
@@ -30,6 +31,8 @@ constexpr std::string_view kUsage =
     "                                       run without one; each PATH is one stream shared by all\n"
     "  ssequel check FILE                   validate a file and print the effective configuration\n"
     "  ssequel schema                       print the file's JSON Schema\n"
+    "  ssequel window --rate 10/s [--retry 3s] [--disconnect-p99 60s] [--event-bytes 1KiB] [--channels 1]\n"
+    "                                       say how large a window must be, as YAML to paste\n"
     "  ssequel drain [--config FILE | --admin HOST:PORT]\n"
     "                                       ask the running process to drain\n"
     "  ssequel healthcheck [--ready] [--config FILE | --admin HOST:PORT]\n"
@@ -169,6 +172,7 @@ int run_command_line(const std::vector<std::string>& arguments, std::ostream& ou
     return 0;
   }
   if (command == "check") return check(all.subspan(1), out, err);
+  if (command == "window") return run_window_command(all.subspan(1), out, err);
   if (command == "drain") return ask(all.subspan(1), "POST", "/drain", out, err);
   if (command == "healthcheck") return ask(all.subspan(1), "GET", "/healthz", out, err);
   Arguments parsed;
