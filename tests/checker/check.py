@@ -60,11 +60,13 @@ class Verdict:
 def counts_of(run):
     """What floors may ask for."""
     counts = {"blocks": run.blocks, "attempts": len(run.attempts), "connections": len(run.connections),
-              "faults": len(run.faults), "goals": len(run.goals), "resumes": 0, "suffixes": 0, "seams": 0}
+              "faults": len(run.faults), "goals": len(run.goals), "resumes": 0, "without data": 0, "suffixes": 0, "seams": 0}
     for fault in run.faults:
         what = "faults:" + fault["class"]
         counts[what] = counts.get(what, 0) + 1
     for attempt in run.attempts.values():
+        # Sent on to come back later.
+        counts["without data"] += attempt.status == 200 and not attempt.is_stream
         if attempt.last_event_id is not None and attempt.is_stream:
             counts["resumes"] += 1
             if attempt.entries and not attempt.is_told:

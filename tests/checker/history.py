@@ -130,6 +130,11 @@ class Attempt:
             return self.entries[0].borrowed
         return (self.field("ssequel-resume") or "").startswith("sync-required")
 
+    @property
+    def pod(self):
+        """Which of several replicas answered."""
+        return self.field("x-pod")
+
     def where(self):
         return {"client": self.client, "attempt": self.number, "channel": self.channel,
                 "last_event_id": self.last_event_id}
@@ -145,6 +150,7 @@ class Log:
         self.known = {}  # Id text: when it was first seen, as a bookmark too.
         self.numbers = []
         self.feeders = []  # Upstream connections that its events came from, in order.
+        self.pods = set()  # Replicas that gave its ids.
         self._sights = None
 
     def add(self, entry):
@@ -268,9 +274,13 @@ class Run:
     def _on_blocks(self, record):
         attempt = self.attempts[record["attempt"]]
         at = record["at"]
+        pod = attempt.pod if self.channels[attempt.channel].mode == "replicas" else None
         for row in record["rows"]:
-            attempt.entries.append(self._entry(attempt.channel, row, at))
+            entry = self._entry(attempt.channel, row, at)
+            attempt.entries.append(entry)
             attempt.times.append(at)
+            if pod is not None:
+                entry.log.pods.add(pod)
         self.blocks += len(record["rows"])
 
     def _entry(self, channel, row, at):

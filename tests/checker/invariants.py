@@ -218,6 +218,9 @@ def k8_no_phantom(run, judge):
     for tag, channels in run.homes.items():
         if len(channels) > 1:
             judge.violation("one tag in several channels", tag=tag, channels=sorted(channels))
+    for log in run.logs.values():
+        if len(log.pods) > 1:
+            judge.violation("ids of one log from several replicas", channel=log.channel, tag=log.tag, pods=sorted(log.pods))
 
 
 def k9_source_order(run, judge):

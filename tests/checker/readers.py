@@ -65,6 +65,7 @@ class _Response(asyncio.Protocol):
         if self.status == 204:
             self.how = "clean"
         self.reader.is_live = self.status == 200
+        self.reader.status, self.reader.head_fields = self.status, fields
         self.reader.history.record("head", attempt=self.number, status=self.status, fields=fields)
         return True
 
@@ -86,6 +87,12 @@ class _Response(asyncio.Protocol):
 
     def _blocks(self):
         rows, at, content = [], 0, self.content
+        # A line of its own, of no event: it counts as soon as it is whole.
+        retry = content.rfind(b"retry: ")
+        if retry == 0 or content[retry - 1:retry] == b"\n":
+            line, found, _ = bytes(content[retry + 7:]).partition(b"\n")
+            if retry >= 0 and found and line.isdigit():
+                self.reader.retry_ms = int(line)
         while (end := content.find(b"\n\n", at)) >= 0:
             row = _row(bytes(content[at:end + 2]))
             if row is not None:
@@ -145,6 +152,9 @@ class Reader:
         self.reached = asyncio.Event()
         self.asks = 0
         self.is_live = False  # The latest attempt has its head.
+        self.status = None  # Of the latest head, whichever attempt's it is.
+        self.head_fields = []
+        self.retry_ms = None  # The reconnection time, as last told.
 
     def took(self, rows):
         for row in rows:

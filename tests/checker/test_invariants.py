@@ -168,6 +168,14 @@ class Invariants(unittest.TestCase):
         self.holds("K8", story.attempt("ben", "d").get((f"{OTHER}-1", "b")))
         self.breaks("K8", story.attempt("cleo", "d").get((f"{TAG}-2", "b")), "one tag")
 
+    def test_k8_a_log_has_one_replica(self):
+        def story(name):
+            begun = stream("a", "b", mode="replicas").attempt(fields=[["X-Pod", "one"]]).get((f"{TAG}-1", "a")).end()
+            return begun.attempt("ben", fields=[["X-Pod", "two"]]).get((name, "b"))
+
+        self.holds("K8", story(f"{OTHER}-1"))
+        self.breaks("K8", story(f"{TAG}-2"), "several replicas")
+
     def test_k9_source_order(self):
         self.holds("K9", stream("a", "b").attempt().get(("10", "a"), ("11", "b")))
         self.breaks("K9", stream("a", "b").attempt().get(("10", "b"), ("11", "a")), "another order")
@@ -228,6 +236,15 @@ class Invariants(unittest.TestCase):
         self.holds("K12", story.attempt("ben", last_event_id="zzz", resume="sync-required").get(("10", None, "unknown")))
         self.breaks("K12", story.attempt("cleo", last_event_id="10", resume="sync-required")
                     .get(("10", None, "unknown")), "called unknown")
+
+    def test_k12_unknown_among_replicas(self):
+        def story(pod):
+            begun = stream("a", "b", mode="replicas").attempt(fields=[["X-Pod", "one"]]).get((f"{TAG}-1", "a")).end()
+            return begun.attempt(last_event_id=f"{TAG}-1", resume="sync-required", fields=[["X-Pod", pod]]).get(
+                (f"{OTHER if pod == 'two' else TAG}-1", None, "unknown"))
+
+        self.holds("K12", story("two"))
+        self.breaks("K12", story("one"), "this replica gave")
 
     def test_k12_window_and_lagged(self):
         def story(window, reason):
