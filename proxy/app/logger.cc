@@ -141,8 +141,20 @@ std::string log_line(LogFormat format, std::int64_t unix_micros, LogLevel level,
   return line += json ? "}\n" : "\n";
 }
 
+std::string recent_text(std::string_view message, std::initializer_list<LogPair> pairs) {
+  std::string text = escaped(message);
+  for (const auto& pair : pairs) {
+    if (!is_shown(pair.key()) || pair.value().empty()) continue;
+    const auto value = pair.value();
+    append_text(text, pair.key(), value.substr(0, value.find('?')));
+  }
+  return text;
+}
+
 void FdLogger::write(LogLevel level, std::string_view message, std::initializer_list<LogPair> pairs) {
-  const auto line = log_line(format_.load(std::memory_order_relaxed), clock_.unix_micros(), level, message, pairs);
+  const auto now = clock_.unix_micros();
+  if (level >= LogLevel::Warn) recent_.add(level, now / 1000, recent_text(message, pairs));
+  const auto line = log_line(format_.load(std::memory_order_relaxed), now, level, message, pairs);
   ssize_t sent = 0;
   do {
     sent = ::write(fd_, line.data(), line.size());

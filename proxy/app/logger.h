@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <string>
 
+#include "app/recent_lines.h"
 #include "base/clock.h"
 #include "base/logger.h"
 
@@ -27,6 +28,8 @@ class FdLogger final : public Logger {
   void set_format(LogFormat format) { format_.store(format, std::memory_order_relaxed); }
   [[nodiscard]] std::uint64_t dropped_lines() const { return dropped_.load(std::memory_order_relaxed); }
 
+  [[nodiscard]] const RecentLines& recent() const { return recent_; }
+
   [[nodiscard]] bool is_enabled(LogLevel level) const override {
     return level >= level_.load(std::memory_order_relaxed);
   }
@@ -38,10 +41,13 @@ class FdLogger final : public Logger {
   std::atomic<LogLevel> level_;
   std::atomic<LogFormat> format_;
   std::atomic<std::uint64_t> dropped_{0};
+  RecentLines recent_;
 };
 
 // One line with its LF, as write() sends it. unix_micros: the time to show.
 [[nodiscard]] std::string log_line(LogFormat format, std::int64_t unix_micros, LogLevel level, std::string_view message,
                                    std::initializer_list<LogPair> pairs);
+// What the status page shows of it: the message, and the values that is_shown() lets through, without query strings.
+[[nodiscard]] std::string recent_text(std::string_view message, std::initializer_list<LogPair> pairs);
 
 }  // namespace ssequel::app

@@ -5,6 +5,8 @@
 #include <numeric>
 
 #include "app/kept_channels.h"
+#include "app/status.h"
+#include "app/status_pages.h"
 #include "app/version.h"
 
 namespace ssequel::app {
@@ -23,7 +25,7 @@ Server::Server(FdLogger& logger, const Clock& clock, Random& random, Config conf
       env_(std::move(env)),
       house_{.logger = logger, .clock = clock, .random = random},
       deadlines_(std::make_unique<net::DeadlineQueue>(loop_)),
-      admin_(std::make_unique<gateway::Admin>(loop_, *deadlines_, static_cast<gateway::AdminBackend&>(*this))),
+      admin_(std::make_unique<gateway::Admin>(loop_, *deadlines_, clock, static_cast<gateway::AdminBackend&>(*this))),
       delay_(std::make_unique<net::Deadline>(*deadlines_, static_cast<net::Deadline::Listener&>(*this))),
       finish_(std::make_unique<net::Deadline>(*deadlines_, static_cast<net::Deadline::Listener&>(*this))) {}
 
@@ -140,6 +142,7 @@ Result<void> Server::open() {
     seat->thread = std::thread([&loop = seat->loop] { loop.run(); });
   }
   is_listening_ = true;
+  began_ = loop_.now();
   for (const auto& address : config_.options.listen) {
     logger_.info("listening", {{"address", address.to_string()}});
   }
@@ -192,6 +195,31 @@ void Server::channels(std::function<void(std::string)> done) {
                                       }
                                       done(channels_json(all.front()));
                                     });
+}
+
+void Server::status(std::function<void(std::string)> done) {
+  gather<CountersSnapshot>([](gateway::Worker& worker) { return take_snapshot(worker); },
+                           [this, done](std::vector<CountersSnapshot> all) {
+                             for (std::size_t i = 1; i < all.size(); ++i) all.front().add(all[i]);
+                             done(status_json({.counters = all.front(),
+                                               .options = config_.options,
+                                               .readiness = readiness(),
+                                               .recent = logger_.recent().lines(),
+                                               .unix_ms = house_.clock.unix_micros() / 1000,
+                                               .now = loop_.now(),
+                                               .uptime = loop_.now() - began_,
+                                               .loops = all.size(),
+                                               .store_bytes = worker_->settings().store_bytes,
+                                               .config_reload_success = reload_ok_,
+                                               .version = kVersion}));
+                           });
+}
+
+std::optional<gateway::AdminBackend::Page> Server::page(std::string_view path) {
+  for (const auto& page : status_pages()) {
+    if (page.path == path) return Page{.type = page.type, .content = page.content};
+  }
+  return std::nullopt;
 }
 
 gateway::Readiness Server::readiness() {
@@ -262,7 +290,7 @@ void Server::reload() {
   if (!loaded) {
     reload_ok_ = false;
     logger_.error("the new configuration is not taken over; the old one stays in force",
-                  {{"error", loaded.error().context}});
+                  {{"problems", loaded.error().context}});
     return;
   }
   auto& fresh = loaded->options;

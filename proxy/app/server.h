@@ -42,6 +42,8 @@ class Server final : private gateway::AdminBackend, private net::Deadline::Liste
  private:
   void metrics(std::function<void(std::string)> done) override;
   void channels(std::function<void(std::string)> done) override;
+  void status(std::function<void(std::string)> done) override;
+  [[nodiscard]] std::optional<Page> page(std::string_view path) override;
   [[nodiscard]] gateway::Readiness readiness() override;
   void drain() override;
 
@@ -79,6 +81,7 @@ class Server final : private gateway::AdminBackend, private net::Deadline::Liste
   std::unique_ptr<net::Deadline> delay_;   // drain.delay
   std::unique_ptr<net::Deadline> finish_;  // Looks whether all is done, until ends_by_.
   Millis ends_by_ = Millis::max();
+  Millis began_{0};
   bool is_listening_ = false;
   bool is_counting_ = false;  // An answer about busy connections is on its way.
   bool is_draining_ = false;

@@ -8,6 +8,13 @@ namespace {
 constexpr std::size_t kMaxSessions = 256;
 constexpr std::string_view kText = "text/plain; charset=utf-8";
 
+// The page is what this program holds, and nothing else: no foreign script, style, image or frame, and nothing inline
+// (CSP Level 3).
+constexpr std::string_view kPagePolicy =
+    "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src "
+    "'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n"
+    "Referrer-Policy: no-referrer\r\n";
+
 // Only a process on this machine may drain us, and no page in a browser: a browser says its Origin with every POST.
 bool may_drain(const std::string& peer, const http::RequestHead& head) {
   const bool is_local = peer.empty() || peer.starts_with("127.") || peer == "::1" || peer.starts_with("::ffff:127.");
@@ -31,8 +38,12 @@ class Admin::Pending final : public Exchange {
   std::shared_ptr<bool> alive_;
 };
 
-Admin::Admin(net::Loop& loop, net::DeadlineQueue& deadlines, AdminBackend& backend)
-    : loop_(loop), deadlines_(deadlines), backend_(backend), graveyard_(loop) {}
+Admin::Admin(net::Loop& loop, net::DeadlineQueue& deadlines, const Clock& clock, AdminBackend& backend)
+    : loop_(loop),
+      deadlines_(deadlines),
+      backend_(backend),
+      status_feed_(deadlines, clock, static_cast<StatusSource&>(backend)),
+      graveyard_(loop) {}
 
 Admin::~Admin() {
   close();
@@ -72,13 +83,15 @@ void Admin::on_session_over(ClientSession& session) {
   sessions_.erase(at);
 }
 
-void Admin::answer(ClientSession& session, int status, std::string_view type, std::string_view content) {
+void Admin::answer(ClientSession& session, int status, std::string_view type, std::string_view content,
+                   std::string_view extra) {
   const bool close = !session.may_keep_alive();
   std::string out;
   http::append_status_line(out, status, http::reason_phrase(status));
   http::append_field(out, "Content-Type", type);
   http::append_field(out, "Content-Length", std::to_string(content.size()));
-  out += "Cache-Control: no-store\r\n";
+  out += "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n";
+  out += extra;
   if (close) out += "Connection: close\r\n";
   out += "\r\n";
   if (!session.is_head_request()) out += content;
@@ -122,13 +135,22 @@ void Admin::on_request(ClientSession& session, http::RequestHead& head) {
     answer_later(session, &AdminBackend::metrics, "text/plain; version=0.0.4; charset=utf-8");
   } else if (path == "/channels") {
     answer_later(session, &AdminBackend::channels, "application/json");
-  } else if (path == "/") {
-    answer(session, 200, "text/html; charset=utf-8",
-           "<!doctype html><title>Ssequel</title><h1>Ssequel</h1><ul><li><a href=\"/metrics\">/metrics</a><li><a "
-           "href=\"/channels\">/channels</a><li><a href=\"/healthz\">/healthz</a><li><a "
-           "href=\"/readyz\">/readyz</a></ul>\n");
+  } else if (path == "/status") {
+    watch(session, head);
+  } else if (const auto page = backend_.page(path)) {
+    answer(session, 200, page->type, page->content, kPagePolicy);
   } else {
-    session.respond_problem(404, "served here: /metrics, /healthz, /readyz, /channels, POST /drain");
+    session.respond_problem(404, "served here: /, /status, /metrics, /healthz, /readyz, /channels, POST /drain");
+  }
+}
+
+void Admin::watch(ClientSession& session, const http::RequestHead& head) {
+  if (head.method != "GET") {
+    session.respond_problem(405, "the status is a stream: GET only", "Allow: GET\r\n");
+  } else if (status_feed_.is_full()) {
+    session.respond_problem(503, "as many as may are watching the status already", "Retry-After: 10\r\n");
+  } else {
+    status_feed_.join(session, head.fields.get("Last-Event-ID").value_or(std::string_view()));
   }
 }
 

@@ -1,5 +1,6 @@
 #include "gateway/stream_answer.h"
 
+#include "replay/event_id.h"
 #include "sse/frame.h"
 
 namespace ssequel::gateway {
@@ -37,6 +38,15 @@ void begin_at_home(Worker& home, ClientSession& client, ChannelHost& host, Acces
       [readers, luggage] { readers->lose(luggage->start.credential); });
 }
 
+// How far behind an id is that has left the window; numbers without gaps tell.
+std::optional<std::uint64_t> distance_of(const relay::Route& route, const replay::ReplayLog& log,
+                                         const relay::LastEventId& id) {
+  if (route.ids.strategy != relay::Strategy::Sequence) return std::nullopt;
+  const auto number = replay::parse_id(id.value).number;
+  if (number == 0 || number >= log.next_number()) return std::nullopt;
+  return log.next_number() - number - 1;
+}
+
 }  // namespace
 
 bool wants_priming(const relay::Route& route, const http::RequestHead& head) {
@@ -72,6 +82,7 @@ Beginning begin_by_id(Worker& worker, ChannelHost& host, const relay::LastEventI
     return beginning;
   }
   ++counters.reconnects;
+  const auto now = worker.loop().now();
   const auto resume = replay::resume(log, id.is_readable ? std::optional<std::string_view>(id.value) : std::nullopt);
   if (resume.ambiguous) {
     worker.log_once("ambiguous:" + route.name, LogLevel::Warn,
@@ -81,14 +92,20 @@ Beginning begin_by_id(Worker& worker, ChannelHost& host, const relay::LastEventI
   }
   if (resume.kind == replay::Resume::Kind::Suffix) {
     ++counters.resumes[static_cast<std::size_t>(resume.by_origin ? relay::ResumedBy::Origin : relay::ResumedBy::Own)];
-    counters.replayed.observe(static_cast<double>(log.published() - resume.place), relay::kReplayBounds);
+    const auto behind = log.published() - resume.place;
+    counters.replayed.observe(static_cast<double>(behind), relay::kReplayBounds);
+    counters.resume_hour.came_back(now, behind, relay::window_use(log, route.bounds(), behind, now));
     beginning.place = resume.place;
     beginning.is_replay = resume.place != log.published();
     return beginning;
   }
   ++counters.resumes[static_cast<std::size_t>(relay::ResumedBy::None)];
   ++counters.sync_required[static_cast<std::size_t>(resume.reason)];
-  if (resume.reason == sse::SyncReason::Window) ++counters.gaps_window;
+  if (resume.reason == sse::SyncReason::Window) {
+    ++counters.gaps_window;
+    const auto behind = distance_of(route, log, id);
+    counters.resume_hour.fell_out(now, behind, relay::window_use(log, route.bounds(), behind.value_or(0), now));
+  }
   if (resume.reason == sse::SyncReason::Ahead) ++counters.mismatches[static_cast<std::size_t>(relay::Mismatch::Ahead)];
   if (resume.reason == sse::SyncReason::Unknown) {
     ++counters.mismatches[static_cast<std::size_t>(relay::Mismatch::Unknown)];

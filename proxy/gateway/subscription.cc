@@ -258,6 +258,9 @@ void Subscription::fall_behind() {
   const auto& route = group_->route();
   ++counters.gaps_window;
   ++counters.sync_required[static_cast<std::size_t>(sse::SyncReason::Lagged)];
+  const auto behind = log_->published() - cursor_;
+  const auto now = worker_.loop().now();
+  counters.resume_hour.fell_out(now, behind, relay::window_use(*log_, route.bounds(), behind, now));
   if (route.mode == relay::Mode::Shared && route.on_lag == relay::OnLag::Close) {
     end(std::nullopt);
     return;

@@ -10,7 +10,7 @@ void add_each(std::array<std::uint64_t, N>& to, const std::array<std::uint64_t, 
 
 }  // namespace
 
-void RouteCounters::add(const RouteCounters& other) {
+void RouteCounts::add(const RouteCounts& other) {
   events_emitted += other.events_emitted;
   events_delivered += other.events_delivered;
   reconnects += other.reconnects;

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <span>
 
+#include "relay/resume_hour.h"
 #include "sse/frame.h"
 
 namespace ssequel::relay {
@@ -39,7 +40,8 @@ enum class ResumedBy { Own, Origin, None };
 enum class TroubleReason { Connect, Timeout, Status, BadResponse, Authorizer, Overload, Drain };
 inline constexpr std::size_t kTroubleReasons = 7;
 
-struct RouteCounters {
+// Numbers and nothing else.
+struct RouteCounts {
   std::uint64_t events_emitted = 0;
   std::uint64_t events_delivered = 0;
   std::uint64_t reconnects = 0;
@@ -66,7 +68,16 @@ struct RouteCounters {
   std::uint64_t window_events = 0;
   std::uint64_t window_bytes = 0;
 
-  void add(const RouteCounters& other);
+  void add(const RouteCounts& other);
+};
+
+struct RouteCounters : RouteCounts {
+  ResumeHour resume_hour;
+
+  void add(const RouteCounters& other) {
+    RouteCounts::add(other);
+    resume_hour.add(other.resume_hour);
+  }
 };
 
 }  // namespace ssequel::relay

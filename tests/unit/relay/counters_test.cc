@@ -28,13 +28,13 @@ TEST_CASE("bounds rise") {
   CHECK(std::is_sorted(kLagBounds.begin(), kLagBounds.end()));
 }
 
-// All of RouteCounters is made of eight-byte numbers, so that none can be forgotten without being seen here.
+// All of RouteCounts is made of eight-byte numbers, so that none can be forgotten without being seen here.
 TEST_CASE("adding up two loops' counters forgets none") {
-  RouteCounters one;
+  RouteCounts one;
   constexpr std::size_t kNumbers = sizeof one / 8;
-  static_assert(sizeof one % 8 == 0 && std::is_trivially_copyable_v<RouteCounters>);
+  static_assert(sizeof one % 8 == 0 && std::is_trivially_copyable_v<RouteCounts>);
   const auto ones = [&] {
-    one = RouteCounters();
+    one = RouteCounts();
     std::array<std::uint64_t, kNumbers> raw;
     std::memcpy(raw.data(), &one, sizeof one);
     raw.fill(1);
@@ -56,6 +56,16 @@ TEST_CASE("adding up two loops' counters forgets none") {
     CAPTURE(i);
     CHECK((raw[i] == 2 || raw[i] == as_number));
   }
+}
+
+TEST_CASE("who came back is added up, too") {
+  RouteCounters one, other;
+  one.resume_hour.came_back(Millis(1), 5, {});
+  other.resume_hour.came_back(Millis(1), 6, {});
+  other.events_emitted = 3;
+  one.add(other);
+  CHECK(one.events_emitted == 3);
+  CHECK(one.resume_hour.summary(Millis(1)).resumes == 2);
 }
 
 }  // namespace
