@@ -36,8 +36,7 @@ COPY proxy proxy
 # resolved by files and dns, as nsswitch.conf says.
 RUN --mount=type=cache,target=/root/.cache/ccache \
     cmake --preset static && cmake --build --preset static && strip -o /ssequel build/static/ssequel
-RUN mkdir -p /root-of-image/etc/ssl/certs /root-of-image/etc/ssequel /root-of-image/usr/local/bin \
-             /root-of-image/var/lib/ssequel \
+RUN mkdir -p /empty /root-of-image/etc/ssl/certs /root-of-image/etc/ssequel /root-of-image/usr/local/bin \
  && cp /ssequel /root-of-image/usr/local/bin/ \
  && cp /etc/ssl/certs/ca-certificates.crt /root-of-image/etc/ssl/certs/ \
  && echo 'ssequel:x:65532:65532::/nonexistent:/nonexistent' >/root-of-image/etc/passwd \
@@ -75,7 +74,7 @@ CMD ["--config", "/etc/ssequel/ssequel.yaml"]
 FROM scratch AS static
 COPY --from=static-build /root-of-image /
 # Where a disk store goes unless a volume is mounted there.
-COPY --from=static-build --chown=65532:65532 /root-of-image/var/lib/ssequel /var/lib/ssequel
+COPY --from=static-build --chown=65532:65532 /empty /var/lib/ssequel
 ENV PATH=/usr/local/bin SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
 LABEL org.opencontainers.image.title="Ssequel" \
       org.opencontainers.image.description="A sidecar that makes Server-Sent Events resumable" \

@@ -4,6 +4,7 @@ import http.client
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -57,6 +58,20 @@ def events(port, count, last=None, path="/events"):
         return ids
     finally:
         connection.close()
+
+
+def stay(port, path="/events"):
+    """A subscriber that reads as long as it may. Returns an event that is set when it was sent away."""
+    gone = threading.Event()
+
+    def read():
+        try:
+            events(port, 10**9, path=path)
+        except (Wrong, OSError, http.client.HTTPException):
+            gone.set()
+
+    threading.Thread(target=read, daemon=True).start()
+    return gone
 
 
 class Program:

@@ -30,8 +30,10 @@ class Handler(BaseHTTPRequestHandler):
 class Service:
     """Use as a context: `with Service() as service: service.port`."""
 
+    def __init__(self, port=0):
+        self.server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+
     def __enter__(self):
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
