@@ -36,8 +36,8 @@ class Service:
         return [("Access-Control-Allow-Origin", origin), ("Access-Control-Allow-Credentials", "true"), ("Vary", "Origin")]
 
     async def __call__(self, exchange):
-        if self.down:
-            exchange.reset()
+        if self.down:  # As gateways answer, which know nothing of who may read: an EventSource would give up for ever.
+            await exchange.respond(503, b"be back soon\n", reason="Service Unavailable")
         elif exchange.request.method == "OPTIONS":
             await self.preflight(exchange)
         else:

@@ -100,7 +100,7 @@ async def while_subscribed(t):
     upstream = await start_upstream(t, {"/events": switch})
     proxy = await start_proxy(t, upstream, routes=SHARED)
     browser = await start_client(t, "chromium", proxy.port)
-    await eventually(lambda: events.alive, "the stream is open")
+    await eventually(lambda: events.alive, "the stream is open", 30)
     events.publish(5)
     await browser.until_seq(5)
     for name, trouble in TROUBLES.items():
@@ -218,7 +218,7 @@ async def replay_in_trouble(t):
     upstream = await start_upstream(t, {"/events": switch})
     proxy = await start_proxy(t, upstream, routes=SHARED)
     async with Subscription(proxy.port) as first:
-        await eventually(lambda: events.alive, "the stream is open")
+        await eventually(lambda: events.alive, "the stream is open", 30)
         events.publish(10)
         await first.take(10)
     switch.trouble = answers(503)
