@@ -63,29 +63,31 @@ async def fresh(proxy):
 async def stream_itself(t):
     _, _, proxy = await begin(t)
     async with Subscription(proxy.admin, "/status") as first:
-        seen = await first.take(3)
+        seen = await first.take(4)
         check_equal(first.response.get("Content-Type"), "text/event-stream", "type")
         check_equal(first.response.get("Cache-Control"), "no-store", "caching")
     ids = [int(event["id"]) for event in seen]
     check(ids == sorted(set(ids)), f"ids that do not rise: {ids}")
     times = [json.loads(event["data"])["at"] for event in seen]
-    check(times[2] - times[1] >= 900, f"gathered more often than once a second: {times}")
+    # A machine that is busy may be late with one, and then early with the next.
+    check(times[3] - times[0] >= 2400, f"gathered more often than once a second: {times}")
     async with Subscription(proxy.admin, "/status", last_event_id=str(ids[0])) as again:
-        resumed = await again.take(3)
-    check_equal(resumed[:2], seen[1:], "what came after the resume point")
-    check(int(resumed[2]["id"]) > ids[2], "and then what is new")
+        resumed = await again.take(4)
+    check_equal(resumed[:3], seen[1:], "what came after the resume point")
+    check(int(resumed[3]["id"]) > ids[3], "and then what is new")
     # Nobody looks: nothing is gathered, so that nothing is kept of that time.
-    await asyncio.sleep(2.5)
+    await asyncio.sleep(3.5)
+    now = time.time() * 1000
     async with Subscription(proxy.admin, "/status") as later:
-        times = [json.loads(event["data"])["at"] for event in await later.take(len(seen) + 2)]
+        times = []
+        while not times or times[-1] < now:
+            times.append(json.loads((await later.take(1))[0]["data"])["at"])
     check(max(b - a for a, b in zip(times, times[1:])) >= 2000, f"gathered while nobody looked: {times}")
     async with contextlib.AsyncExitStack() as stack:
         viewers = [await stack.enter_async_context(Subscription(proxy.admin, "/status")) for _ in range(16)]
         for viewer in viewers:
             await viewer.take(1)
         check_equal((await fetch(proxy.admin, target="/status")).status, 503, "one viewer too many")
-        last = [(await viewer.take(8))[-1]["id"] for viewer in viewers[:2]]
-        check(last[0].isdigit(), "an id")
     await eventually(lambda: _status_of(proxy), "the places of those who left are free", timeout=30)
     check_equal((await fetch(proxy.admin, "POST", "/status", content=b"")).status, 405, "POST /status")
 
