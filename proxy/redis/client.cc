@@ -10,11 +10,16 @@ namespace ssequel::redis {
 
 Result<net::Owned<Client>> Client::create(net::DeadlineQueue& deadlines, Random& random, ClientOptions options,
                                           ClientListener& listener) {
-  if (options.url.tls) {
-    if (auto usable = TlsContext::load(*options.url.tls); !usable) return tl::unexpected<Error>(usable.error());
-  }
+  if (auto usable = check(options.url); !usable) return tl::unexpected<Error>(usable.error());
   return options.url.kind == Url::Kind::Cluster ? make_cluster_client(deadlines, random, std::move(options), listener)
                                                 : make_master_client(deadlines, random, std::move(options), listener);
+}
+
+Result<void> Client::check(const Url& url) {
+  if (!url.tls) return {};
+  auto usable = TlsContext::load(*url.tls);
+  if (!usable) return tl::unexpected<Error>(usable.error());
+  return {};
 }
 
 void Client::send(std::initializer_list<std::string_view> arguments, std::string_view key, OnAnswer on_answer) {
@@ -118,13 +123,6 @@ void ClientBase::expire(Waiting& waiting) {
     return true;
   });
   finish(std::move(late), {.trouble = Trouble::Away, .context = "Redis: no connection in time"});
-}
-
-void ClientBase::watch(net::Deadline& deadline, const Waiting& waiting) const {
-  if (waiting.empty()) return deadline.cancel();
-  const auto first = std::min_element(waiting.begin(), waiting.end(),
-                                      [](const Command& a, const Command& b) { return a.due < b.due; });
-  deadline.set(std::max(first->due - loop_.now(), Millis(0)));
 }
 
 void ClientBase::tell_up() {

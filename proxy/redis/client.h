@@ -75,6 +75,9 @@ class Client : public net::Closable {
   [[nodiscard]] static Result<net::Owned<Client>> create(net::DeadlineQueue& deadlines, Random& random,
                                                          ClientOptions options, ClientListener& listener);
 
+  // What create() looks at, without a client.
+  [[nodiscard]] static Result<void> check(const Url& url);
+
   // The arguments are copied. key: names the node in a cluster; all keys of the command must share its slot. Empty: any
   // node. timeout: instead of command_timeout.
   virtual void send(Arguments arguments, std::string_view key, OnAnswer on_answer) = 0;
@@ -83,6 +86,9 @@ class Client : public net::Closable {
 
   // EVALSHA, or EVAL. The first key routes.
   virtual void run(const Script& script, Arguments keys, Arguments arguments, OnAnswer on_answer) = 0;
+
+  // What was sent goes out now and not at the turn's end: for the last words before the client is dropped.
+  virtual void flush() = 0;
 
   // False exactly from on_down(), or the beginning, to on_up().
   [[nodiscard]] virtual bool is_up() const = 0;

@@ -40,11 +40,10 @@ class ClientBase : public Client, protected ConnectionOwner, protected net::Dead
   // Fails the command at the end of this turn.
   void refuse(Command command, Failure failure);
   void expire(Waiting& waiting);  // Fails those whose time is over.
+  // How often what waits is looked at: a command without a connection fails so much late at most.
+  [[nodiscard]] Millis patience() const { return std::max(options_.command_timeout / 8, Millis(1)); }
   void tell_up();
   void tell_down(const Failure& why);  // Does nothing where it was told already.
-
-  // Sets the deadline for the first of those that wait; cancels it if none does.
-  void watch(net::Deadline& deadline, const Waiting& waiting) const;
 
   [[nodiscard]] ConnectionOptions connection_options(const HostPort& host) const;
   // How long to wait before the next try: longer and longer while failures follow each other.

@@ -43,11 +43,18 @@ class ClusterClient final : public ClientBase {
 
   // ----------------------------------------------------------------------------------------------------- commands
 
+  void flush() override {
+    for (auto& [at, known] : nodes_) {
+      if (known.connection) known.connection->flush();
+    }
+  }
+
   void dispatch(Command command) override {
     if (!has_map_) {
       if (!is_refreshing_) return refuse(std::move(command), why_);
       waiting_.push_back(std::move(command));
-      return watch(patience_, waiting_);
+      if (!patience_.is_set()) patience_.set(patience());
+      return;
     }
     Node* to = command.slot < 0 ? any_node() : owners_[static_cast<std::size_t>(command.slot)];
     if (to == nullptr) {
@@ -77,7 +84,7 @@ class ClusterClient final : public ClientBase {
       to.connection = Connection::open(deadlines_, connection_options(to.at), *this);
     }
     to.waiting.push_back(std::move(command));
-    if (!patience_.is_set()) patience_.set(options_.command_timeout / 4);
+    if (!patience_.is_set()) patience_.set(patience());
   }
 
   void on_ready(Connection& connection) override {
@@ -207,7 +214,7 @@ class ClusterClient final : public ClientBase {
     }
     if (is_closed()) return;
     for (const auto& [at, known] : nodes_) is_anybody_left |= !known.waiting.empty();
-    if (is_anybody_left || !waiting_.empty()) patience_.set(options_.command_timeout / 4);
+    if (is_anybody_left || !waiting_.empty()) patience_.set(patience());
   }
 
   void let_go() override {

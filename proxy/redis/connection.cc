@@ -134,12 +134,14 @@ void Connection::send(Command command) {
 void Connection::post(std::string_view bytes) {
   out_.append(bytes);
   if (std::exchange(is_flush_deferred_, true)) return;
-  loop_.defer([this] { flush(); });
+  loop_.defer([this] {
+    is_flush_deferred_ = false;
+    flush();
+  });
 }
 
 void Connection::flush() {
-  is_flush_deferred_ = false;
-  if (!is_open()) return;
+  if (!is_open() || out_.empty()) return;
   if (!tls_) {
     stream_->write(out_);
   } else if (auto written = tls_->write(out_); written) {

@@ -57,6 +57,7 @@ class Connection final : public net::Closable,
   [[nodiscard]] std::size_t pending() const { return commands_.size(); }
   // Only when it is ready.
   void send(Command command);
+  void flush();  // At once, what would go out at the end of the turn.
   void close() noexcept override;
 
  private:
@@ -79,7 +80,6 @@ class Connection final : public net::Closable,
   void on_plain(std::string_view bytes);
   void on_reply(Reply reply);
   void post(std::string_view bytes);
-  void flush();
   void watch();
   void lose(Trouble trouble, std::string_view what);
   [[nodiscard]] bool is_open() const { return owner_ != nullptr && state_ != State::Lost; }

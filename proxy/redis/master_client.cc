@@ -53,6 +53,10 @@ class MasterClient final : public ClientBase, private SentinelListener {
     tell_up();
   }
 
+  void flush() override {
+    if (connection_) connection_->flush();
+  }
+
   void dispatch(Command command) override {
     switch (state_) {
       case State::Up:
@@ -60,7 +64,8 @@ class MasterClient final : public ClientBase, private SentinelListener {
       case State::Searching:
       case State::Connecting:
         waiting_.push_back(std::move(command));
-        return watch(patience_, waiting_);
+        if (!patience_.is_set()) patience_.set(patience());
+        return;
       case State::Leaving:
       case State::Waiting:
         return refuse(std::move(command), why_);
@@ -109,7 +114,7 @@ class MasterClient final : public ClientBase, private SentinelListener {
   void on_deadline(net::Deadline& deadline) override {
     if (&deadline == &attempt_) return begin();
     expire(waiting_);
-    if (!is_closed()) watch(patience_, waiting_);
+    if (!is_closed() && !waiting_.empty()) patience_.set(patience());
   }
 
   void let_go() override {
