@@ -21,7 +21,7 @@ fi
 case $what in
   build) packages+=(python3 curl) ;;
   test | ci)
-    packages+=(doctest-dev python3 curl chromium sqlite3 redis-server)
+    packages+=(doctest-dev python3 curl chromium sqlite3 redis-server postgresql)
     command -v node >/dev/null || packages+=(nodejs)
     command -v npm >/dev/null || packages+=(npm)
     ;;

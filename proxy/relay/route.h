@@ -65,6 +65,10 @@ struct Ids {
   std::uint64_t epoch_ms = 1'700'000'000'000;
   unsigned node_bits = 10;
   std::string counter = "channel";
+  // Each channel has a counter of its own: its ids say how much happened in it, and other channels have the same.
+  [[nodiscard]] bool counts_by_channel() const {
+    return strategy == Strategy::Sequence || (strategy == Strategy::Redis && counter == "channel");
+  }
   [[nodiscard]] replay::Spelling spelling() const {
     return strategy == Strategy::Ulid ? replay::Spelling::Ulid : replay::Spelling::Decimal;
   }
