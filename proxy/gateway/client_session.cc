@@ -12,6 +12,8 @@ constexpr std::uint32_t kMaxDrain = 64 * 1024;
 // While a request is answered, this much of what follows is kept before reading stops.
 constexpr std::size_t kMaxPipelined = 64 * 1024;
 constexpr Millis kCloseTime{2000};
+// How long what was said last has to be read before its breaking off is shown.
+constexpr Millis kBreakTime{100};
 
 }  // namespace
 
@@ -232,6 +234,11 @@ void ClientSession::on_deadline(net::Deadline&) {
     close_gently();
     return;
   }
+  if (state_ == State::Closing && std::exchange(breaks_, Break::No) == Break::Fin && !stream_->is_blocked()) {
+    stream_->shutdown();
+    deadline_.set(kCloseTime);
+    return;
+  }
   over();
 }
 
@@ -312,16 +319,18 @@ void ClientSession::close_gently() {
   } else {
     stream_->start_reading();
   }
-  stream_->shutdown();
-  deadline_.set(stream_->is_blocked() ? timeouts_.send : kCloseTime);
+  if (breaks_ == Break::No) stream_->shutdown();
+  deadline_.set(stream_->is_blocked() ? timeouts_.send : closing_time());
 }
+
+Millis ClientSession::closing_time() const { return breaks_ == Break::No ? kCloseTime : kBreakTime; }
 
 void ClientSession::on_drained() {
   if (state_ == State::Closing) {
     if (eof_) {
       over();
     } else {
-      deadline_.set(kCloseTime);
+      deadline_.set(closing_time());
     }
     return;
   }
@@ -340,11 +349,17 @@ void ClientSession::cut(bool reset) {
 }
 
 void ClientSession::break_off(bool is_delimited) {
+  if (state_ == State::Closing || state_ == State::Over || !stream_) return;
   if (!is_delimited) {
-    cut(true);
-    return;
+    stream_->reset_on_close();
+    if (eof_) {
+      over();
+      return;
+    }
   }
-  retire_exchange();
+  // A browser's fetch throws away what its page has not read yet once it sees the content break off; a reset throws
+  // away what is still in the kernels' buffers. What was said last, maybe that all else is lost, is to arrive.
+  breaks_ = is_delimited ? Break::Fin : Break::Reset;
   close_gently();
 }
 

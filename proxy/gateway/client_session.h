@@ -86,7 +86,7 @@ class ClientSession final : public Retirable, private net::StreamListener, priva
   // The connection ends here and now: with FIN, or RST if the answer broke off and nothing else can tell.
   void cut(bool reset);
   // The answer ends before it is complete, and the client can tell: by the missing last chunk or bytes if it is
-  // delimited, else by RST.
+  // delimited, else by RST. The connection's end follows a moment later, so that what was written before is read.
   void break_off(bool is_delimited);
   // Takes the connection off this loop; only while a request is being answered, of which nothing was written yet, and
   // not from inside on_request(). The session is over. Nothing if the connection is gone.
@@ -122,6 +122,7 @@ class ClientSession final : public Retirable, private net::StreamListener, priva
 
  private:
   enum class State { Idle, Head, Busy, Draining, Closing, Over };
+  enum class Break { No, Fin, Reset };
 
   void on_read(std::string_view bytes) override;
   void on_eof() override;
@@ -132,6 +133,7 @@ class ClientSession final : public Retirable, private net::StreamListener, priva
   void process(std::string_view bytes);
   void next_request();
   void close_gently();
+  [[nodiscard]] Millis closing_time() const;
   void update_reading();
   void retire_exchange();
 
@@ -145,6 +147,7 @@ class ClientSession final : public Retirable, private net::StreamListener, priva
   std::string peer_;
   const ClientTimeouts timeouts_;
   State state_ = State::Idle;
+  Break breaks_ = Break::No;           // Other than No exactly while Closing, and what was written last has its moment.
   Millis idle_since_ = Millis::max();  // Since the latest answer was over; max: there was none.
   std::uint32_t drained_ = 0;          // Bytes of an answered request's content thrown away.
   std::uint8_t minor_version_ = 1;

@@ -306,6 +306,47 @@ async def shown(browser, condition):
       }})""", timeout=60)
 
 
+# Resumes `times` times behind an id; how often the page could read that the rest is lost.
+READ_TO_ITS_BREAK = """(async (id, times) => {
+  let told = 0;
+  for (let time = 0; time < times; time++) {
+    const response = await fetch('/v1/chat/completions',
+      { method: 'POST', body: '{}', headers: { Authorization: 'Bearer sk-page', 'Last-Event-ID': id } });
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    let text = '';
+    try {
+      for (let part = {}; !part.done; part = await reader.read()) text += part.value ?? '';
+    } catch {}
+    if (/upstream-lost/.test(text)) told++;
+  }
+  return told;
+})"""
+
+
+@case("Chromium: a page reads that the rest is lost before it is shown that the answer breaks off", timeout=90)
+async def told_before_the_break(t):
+    page = await start_page(t, COMPLETIONS)
+    await page.asks("", "60 words, 2 ms, breaks at 40")
+    kept = "JSON.parse(sessionStorage.chat ?? 'null')?.id"
+    last = await eventually(lambda: page.browser.evaluate(kept), "the page keeps an id", 30)
+    await eventually(lambda: has_broken_off(page.model), "the service breaks off", 30)
+    await visit_without_relay(page)
+    # A browser throws away what its page has not read when the break is seen: nearly all, were it to follow at once.
+    for place in ("1", last.rpartition("-")[2]):
+        told = await page.browser.evaluate(f"{READ_TO_ITS_BREAK}('{last.rpartition('-')[0]}-{place}', 10)", timeout=60)
+        check(told >= 8, f"told {told} of 10 times behind event {place}")
+
+
+async def has_broken_off(model):
+    return (await model.asked())[0].get("ended") == "broke off"
+
+
+async def visit_without_relay(page):
+    loaded = len(of_kind(page.browser, "loaded"))
+    page.browser.tell({"do": "goto", "url": f"http://127.0.0.1:{page.proxy.port}/chat"})
+    await page.browser.until(lambda c: len(of_kind(c, "loaded")) > loaded, "the page is loaded")
+
+
 OVERLAPPING = {
     "a session route for GET": """
 - name: streams
