@@ -341,10 +341,16 @@ void ChannelHost::on_upstream_failed(UpstreamFailure failure, const Error& error
     channel_.on_upstream_trouble(Millis(0));
     return;
   }
+  retire_in_trouble(reason, status, is_limit ? Millis(1000) : Millis(0));
+}
+
+void ChannelHost::retire_in_trouble(relay::TroubleReason reason, int status, Millis retry_after) {
   auto waiters = std::exchange(waiters_, {});
   worker_.channels().retire(*this);
-  for (auto* waiter : waiters) waiter->on_channel_trouble(reason, status, is_limit ? Millis(1000) : Millis(0));
+  for (auto* waiter : waiters) waiter->on_channel_trouble(reason, status, retry_after);
 }
+
+void ChannelHost::give_up(relay::Channel&) { retire_in_trouble(relay::TroubleReason::Overload, 503, Millis(1000)); }
 
 // -------------------------------------------------------------------------------------------------------- timers
 

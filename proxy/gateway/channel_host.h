@@ -152,7 +152,11 @@ class ChannelHost final : public Retirable,
   void broadcast(relay::Channel& channel, std::string_view line) override;
   void end_readers(relay::Channel& channel) override;
   [[nodiscard]] replay::Place foremost(relay::Channel& channel) override;
+  void give_up(relay::Channel& channel) override;
   void retire(relay::Channel& channel) override;
+
+  // Closes for good; who waited for the upstream's answer is told why.
+  void retire_in_trouble(relay::TroubleReason reason, int status, Millis retry_after);
 
   // UpstreamListener
   void on_upstream_interim(http::ResponseHead&) override {}

@@ -109,7 +109,9 @@ void Channel::begin_connect() {
   asked_with_ = credential_;
   enter(State::Connecting);
   is_connect_due_ = !begin_log();
-  if (!is_connect_due_) port_.connect(*this);
+  if (!is_connect_due_) return port_.connect(*this);
+  // Nobody waits for an eager channel; it waits as long as it takes.
+  if (!is_eager_) port_.set_timer(*this, ChannelTimer::Upstream, kBasePatience);
 }
 
 void Channel::expect_gap() {
@@ -372,7 +374,9 @@ void Channel::let_go() {
 void Channel::on_timer(ChannelTimer timer) {
   switch (timer) {
     case ChannelTimer::Upstream:
-      if (state_ == State::Waiting) {
+      if (is_connect_due_) {
+        port_.give_up(*this);
+      } else if (state_ == State::Waiting) {
         begin_connect();
       } else if (is_paused_) {  // Not read, hence not heard.
         port_.set_timer(*this, ChannelTimer::Upstream, route().upstream_idle);

@@ -77,6 +77,9 @@ class ChannelPort {
   virtual void end_readers(Channel& channel) = 0;
   // The greatest cursor of the connected readers.
   [[nodiscard]] virtual replay::Place foremost(Channel& channel) = 0;
+  // No id for the log's base within kBasePatience: who waits for the upstream's answer is told of trouble, and the
+  // channel, which holds nothing yet, may be destroyed as by retire().
+  virtual void give_up(Channel& channel) = 0;
   // The channel's time is over: destroy it, but not before the current call has returned.
   virtual void retire(Channel& channel) = 0;
 };
@@ -109,6 +112,9 @@ class Channel final : private sse::ParserListener, private replay::SequencerList
   // Bytes appended and not yet committed: when this is reached, parsing pauses and the upstream is read no more until
   // the journal has committed some. At least one event is always on its way.
   static constexpr std::uint64_t kMaxUncommittedBytes = 1024 * 1024;
+
+  // How long somebody waits for a log to begin: well below what intermediaries wait for a response's head.
+  static constexpr Millis kBasePatience{3000};
 
   // All references must outlive the channel.
   Channel(Setup setup, ChannelPort& port, Random& random, const Clock& clock, RouteCounters& counters);

@@ -78,6 +78,7 @@ void Channel::on_ids_ready() {
   is_awaiting_ids_ = false;
   if (is_connect_due_ && begin_log()) {
     is_connect_due_ = false;
+    port_.cancel_timer(*this, ChannelTimer::Upstream);
     port_.connect(*this);
   }
   // Readers are woken by take_in(), for all of them at once.

@@ -24,7 +24,7 @@ class FakePort final : public relay::ChannelPort {
  public:
   explicit FakePort(FakeClock& clock) : clock_(clock) {}
 
-  // What was asked for, in order: "connect", "disconnect", "pause", "read", "end readers", "retire".
+  // What was asked for, in order: "connect", "disconnect", "pause", "read", "end readers", "give up", "retire".
   std::vector<std::string> asked;
   std::vector<std::string> lines;           // Broadcast.
   std::vector<std::string> last_event_ids;  // At each connect; "-" if there was none.
@@ -119,6 +119,7 @@ class FakePort final : public relay::ChannelPort {
     }
     return most;
   }
+  void give_up(relay::Channel&) override { asked.emplace_back("give up"); }
   void retire(relay::Channel&) override { asked.emplace_back("retire"); }
 
   std::vector<std::unique_ptr<FakeReader>> readers;

@@ -563,6 +563,27 @@ TEST_CASE("a log that has no base yet allocates one before the upstream is asked
   CHECK(channel.log()->id_before(0) == "1");
 }
 
+TEST_CASE("nobody is kept waiting for a log's base for long") {
+  Baseless slow;
+  auto& channel = slow.story.channel;
+  channel.connect();
+  slow.story.port.advance(channel, Channel::kBasePatience - Millis(1));
+  CHECK(slow.story.port.count("give up") == 0);
+  slow.story.port.advance(channel, Millis(1));
+  CHECK(slow.story.port.count("give up") == 1);
+}
+
+TEST_CASE("where the base came in time, its patience does not run out on the upstream") {
+  Baseless slow;
+  auto& channel = slow.story.channel;
+  channel.connect();
+  slow.story.port.advance(channel, Millis(2000));
+  slow.ids.give(1);
+  slow.story.port.advance(channel, Millis(10'000));
+  CHECK(slow.story.port.count("give up") == 0);
+  CHECK(slow.story.port.connected_with.size() == 1);
+}
+
 TEST_CASE("who was waited for leaves before the log has its base: the upstream is not asked") {
   Baseless slow;
   slow.story.channel.connect();
