@@ -6,6 +6,7 @@
 #include <set>
 
 #include "app/config_units.h"
+#include "ids/allocators.h"
 #include "relay/path_pattern.h"
 
 namespace ssequel::app::config {
@@ -102,12 +103,6 @@ void review_store(const Options& options, const Subject& file) {
   }
 }
 
-// The number at the end of a StatefulSet pod's name, NAME-N.
-std::optional<std::uint64_t> ordinal(std::string_view pod_name) {
-  const auto dash = pod_name.rfind('-');
-  return dash == pod_name.npos ? std::nullopt : parse_number(pod_name.substr(dash + 1));
-}
-
 void review_node_id(const Route& route, const Subject& subject, const Review& review) {
   const std::uint64_t nodes = 1ULL << route.ids.node_bits;
   if (route.ids.node_id) {
@@ -119,7 +114,7 @@ void review_node_id(const Route& route, const Subject& subject, const Review& re
   }
   if (route.ids.strategy != Strategy::Snowflake || review.places.contains("redis")) return;
   const auto pod_name = review.env("POD_NAME");
-  const auto number = pod_name ? ordinal(*pod_name) : std::nullopt;
+  const auto number = pod_name ? ids::ordinal_of(*pod_name) : std::nullopt;
   if (number && *number < nodes) return;
   const auto found = !pod_name ? "no POD_NAME in the environment"
                      : !number ? "a POD_NAME without an ordinal at its end"
@@ -135,9 +130,10 @@ void review_ids(const Route& route, const Subject& subject, const Review& review
                    fmt::format("found {}, allowed: auto, as ids.strategy is not sequence", *route.ids.start));
   }
   review_node_id(route, subject, review);
-  constexpr std::string_view kNames[] = {"sequence", "redis", "ulid", "snowflake", "postgres"};
-  if (route.ids.strategy != Strategy::Sequence) {
-    subject.refuse("ids.strategy", not_available(kNames[static_cast<std::size_t>(route.ids.strategy)], "sequence"));
+  if (route.ids.strategy == Strategy::Postgres && !ids::has_postgres()) {
+    subject.refuse("ids.strategy",
+                   "found postgres, allowed: sequence, redis, ulid or snowflake; this program was built without "
+                   "PostgreSQL");
   }
   if (!route.ids.start) return;
   if (route.mode == Mode::Session || route.ids.always_tag) {

@@ -4,6 +4,7 @@
 
 #include "app/config_grammar.h"
 #include "base/ascii.h"
+#include "redis/url.h"
 
 namespace ssequel::app::config {
 namespace {
@@ -88,7 +89,8 @@ bool is_redis_prefix(std::string_view text) {
 }
 
 bool is_redis_url(std::string_view text) {
-  return is_url(text, "redis://") || (text.starts_with("unix:/") && text.size() <= kMax);
+  // The parser reads any bytes; a line of the configuration is visible ASCII.
+  return is_url(text, "") && redis::parse_url(text).has_value();
 }
 
 bool is_postgres_url(std::string_view text) { return is_url(text, "postgresql://") || is_url(text, "postgres://"); }

@@ -173,6 +173,10 @@ std::string metrics_text(const CountersSnapshot& counters, const ProcessFacts& f
     out.counter("ssequel_store_gaps_total", "Times that the store lost something, or may have", {},
                 static_cast<double>(facts.disk->gaps));
   }
+  for (const auto& [allocator, errors] : facts.id_errors) {
+    out.counter("ssequel_id_errors_total", "Times that an allocator of ids failed to answer and was asked again",
+                {{"allocator", allocator}}, static_cast<double>(errors));
+  }
   out.gauge("ssequel_build_info", "Always 1", {{"version", facts.version}, {"store", facts.disk ? "disk" : "memory"}},
             1);
   return out.text();

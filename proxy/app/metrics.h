@@ -29,7 +29,8 @@ struct CountersSnapshot {
 struct ProcessFacts {
   bool config_reload_success = true;
   std::string version;
-  std::optional<store::DiskStatus> disk;  // nullopt: the store is memory.
+  std::optional<store::DiskStatus> disk;           // nullopt: the store is memory.
+  std::map<std::string, std::uint64_t> id_errors;  // Of each allocator of ids that is in use.
 };
 // Prometheus text format.
 [[nodiscard]] std::string metrics_text(const CountersSnapshot& counters, const ProcessFacts& facts);

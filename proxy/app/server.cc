@@ -58,6 +58,20 @@ Result<void> Server::open_store() {
   return {};
 }
 
+Result<void> Server::open_ids() {
+  const auto& options = config_.options;
+  ids_ = std::make_unique<ids::Allocators>(
+      ids::AllocatorOptions{.redis_url = options.redis.url,
+                            .redis_prefix = options.redis.prefix,
+                            .lease = options.redis.lease,
+                            .postgres = {.url = options.postgres.url, .sequence = options.postgres.sequence},
+                            .postgres_block = options.postgres.block,
+                            .pod_name = env_("POD_NAME")},
+      logger_, house_.clock, house_.random);
+  house_.open_sequencers = [this](net::DeadlineQueue& deadlines) { return ids_->door(deadlines); };
+  return ids_->check(options.routes);
+}
+
 Server::~Server() {
   file_watch_.reset();
   signals_.clear();
@@ -74,6 +88,7 @@ Server::~Server() {
   for (auto& seat : seats_) seat->worker->close_all();
   for (auto& seat : seats_) seat->worker.reset();
   worker_.reset();
+  if (ids_) ids_->stop();
   if (store_) store_->close(kStoreFlush);
   deadlines_.reset();
 }
@@ -108,6 +123,7 @@ void Server::gather(std::function<T(gateway::Worker&)> ask, std::function<void(s
 Result<void> Server::open() {
   for (const auto& warning : config_.warnings) logger_.warn("configuration", {{"warning", warning}});
   if (auto opened = open_store(); !opened) return opened;
+  if (auto opened = open_ids(); !opened) return opened;
   make_workers();
   // With SO_REUSEPORT a second process could listen on our port unnoticed: the first loop asks for it alone first.
   if (!seats_.empty()) {
@@ -183,6 +199,7 @@ void Server::metrics(std::function<void(std::string)> done) {
                              for (std::size_t i = 1; i < all.size(); ++i) all.front().add(all[i]);
                              ProcessFacts facts{.config_reload_success = reload_ok_, .version = kVersion};
                              if (store_) facts.disk = store_->status();
+                             for (const auto& [name, entry] : ids_->status()) facts.id_errors[name] = entry.errors;
                              done(metrics_text(all.front(), facts));
                            });
 }
@@ -231,6 +248,7 @@ gateway::Readiness Server::readiness() {
     ready.is_store_ready = status.is_well;
     ready.store = status.is_well ? "disk" : "disk: " + status.why;
   }
+  for (const auto& [name, entry] : ids_->status()) ready.ids[name] = entry.why.empty() ? "ready" : entry.why;
   return ready;
 }
 

@@ -19,6 +19,7 @@
 #include "app/metrics.h"
 #include "gateway/admin.h"
 #include "gateway/worker.h"
+#include "ids/allocators.h"
 #include "net/signals.h"
 #include "store/disk_store.h"
 
@@ -55,6 +56,7 @@ class Server final : private gateway::AdminBackend, private net::Deadline::Liste
   template <class T>
   void gather(std::function<T(gateway::Worker&)> ask, std::function<void(std::vector<T>)> done);
   [[nodiscard]] Result<void> open_store();
+  [[nodiscard]] Result<void> open_ids();
   void make_workers();
   void for_each_worker(const std::function<void(gateway::Worker&)>& act);
 
@@ -72,6 +74,7 @@ class Server final : private gateway::AdminBackend, private net::Deadline::Liste
   net::Loop loop_;
   gateway::House house_;
   std::unique_ptr<store::DiskStore> store_;  // Null: memory.
+  std::unique_ptr<ids::Allocators> ids_;
   std::unique_ptr<net::DeadlineQueue> deadlines_;
   std::unique_ptr<gateway::Worker> worker_;   // Of the first loop.
   std::vector<std::unique_ptr<Seat>> seats_;  // The others.

@@ -130,7 +130,9 @@ void Admin::on_request(ClientSession& session, http::RequestHead& head) {
     const auto ready = backend_.readiness();
     const bool asks_store = head.query() == "store" || head.query().starts_with("store=");
     const bool ok = ready.is_ready && (!asks_store || ready.is_store_ready);
-    answer(session, ok ? 200 : 503, kText, ready.why + "\nstore: " + ready.store + "\n");
+    auto text = ready.why + "\nstore: " + ready.store + "\n";
+    for (const auto& [name, state] : ready.ids) text += "ids from " + name + ": " + state + "\n";
+    answer(session, ok ? 200 : 503, kText, text);
   } else if (path == "/metrics") {
     answer_later(session, &AdminBackend::metrics, "text/plain; version=0.0.4; charset=utf-8");
   } else if (path == "/channels") {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,6 +23,7 @@ struct Readiness {
   std::string why;  // One line: "ready", "draining" ...
   bool is_store_ready = true;
   std::string store = "memory";
+  std::map<std::string, std::string> ids;  // Allocators of ids that are in use, and how each fares.
 };
 
 // Who answers. Text may come later, since it may have to be gathered from several loops: `done` is called once.

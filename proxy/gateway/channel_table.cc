@@ -45,6 +45,8 @@ ChannelHost* ChannelTable::add(relay::Channel::Setup setup, SessionBinding bindi
     setup.log = std::make_shared<replay::ReplayLog>(setup.id_form, setup.first_number, route.bounds());
     setup.journal = store->open(record, setup.log);
   }
+  if (auto* sequencers = worker_.sequencers())
+    setup.sequencer = sequencers->open(*setup.route, setup.key, setup.id_form);
   auto key = setup.key;
   const bool has_start = setup.route->ids.start.has_value() && setup.id_form.tag.empty();
   auto& counters = worker_.route_counters(setup.route->name);
@@ -64,7 +66,7 @@ ChannelHost* ChannelTable::open_shared(std::shared_ptr<const relay::Route> route
   auto& house = worker_.house();
   relay::Channel::Setup setup;
   // A tag where ids could be mistaken for a neighbour's, or tell one identity of another.
-  if (route->ids.always_tag || has_identity) {
+  if (route->ids.always_tag || (has_identity && route->ids.counts_by_channel())) {
     std::array<std::byte, 16> bits{};
     house.random.fill(bits);
     setup.id_form.tag = base62::encode_tag(bits);

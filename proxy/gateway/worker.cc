@@ -97,6 +97,7 @@ Worker::Worker(House& house, net::Loop& loop, std::shared_ptr<const Settings> se
       loop_(loop),
       deadlines_(loop),
       store_(house.open_store ? house.open_store(loop) : nullptr),
+      sequencers_(house.open_sequencers ? house.open_sequencers(deadlines_) : nullptr),
       graveyard_(loop),
       settings_(std::move(settings)),
       pool_(loop, deadlines_, pool_options(*settings_), house.upstream_connections),

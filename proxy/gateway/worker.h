@@ -29,6 +29,7 @@
 #include "relay/cookie_watch.h"
 #include "relay/counters.h"
 #include "relay/last_event_id.h"
+#include "relay/sequencers.h"
 #include "replay/journal.h"
 #include "replay/sequencer.h"
 
@@ -41,6 +42,8 @@ struct House {
   Random& random;
   // What is behind the logs of a loop; empty, or null from it: nothing.
   std::function<std::unique_ptr<replay::Store>(net::Loop&)> open_store{};
+  // Who gives a loop's channels their ids; empty: nobody, and each id is one more than the last.
+  std::function<std::unique_ptr<relay::Sequencers>(net::DeadlineQueue&)> open_sequencers{};
   replay::Beginnings beginnings{};
   // All loops, in order; set before any of them runs. A channel belongs to the loop that its key's hash names.
   std::vector<class Worker*> workers{};
@@ -129,7 +132,8 @@ class Worker final : private ClientHandler, private net::ListenerClient {
   [[nodiscard]] const Settings& settings() const { return *settings_; }
   [[nodiscard]] const std::shared_ptr<const Settings>& shared_settings() const { return settings_; }
   [[nodiscard]] ChannelTable& channels() { return channels_; }
-  [[nodiscard]] replay::Store* store() { return store_.get(); }  // Null: logs live in memory only.
+  [[nodiscard]] replay::Store* store() { return store_.get(); }                // Null: logs live in memory only.
+  [[nodiscard]] relay::Sequencers* sequencers() { return sequencers_.get(); }  // Null: see the house.
   [[nodiscard]] Authorizer& authorizer() { return authorizer_; }
   [[nodiscard]] WorkerCounters& counters() { return counters_; }
   [[nodiscard]] relay::RouteCounters& route_counters(const std::string& route);
@@ -180,6 +184,7 @@ class Worker final : private ClientHandler, private net::ListenerClient {
   net::Loop& loop_;
   net::DeadlineQueue deadlines_;
   std::unique_ptr<replay::Store> store_;
+  std::unique_ptr<relay::Sequencers> sequencers_;  // Outlives the channels.
   Graveyard graveyard_;
   std::shared_ptr<const Settings> settings_;
   WorkerCounters counters_;
