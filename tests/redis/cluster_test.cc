@@ -22,7 +22,7 @@ struct Cluster {
   Cluster() {
     for (int i = 0; i < 3; ++i) {
       nodes.emplace_back(std::vector<std::string>{"--cluster-enabled", "yes", "--cluster-port",
-                                                  std::to_string(free_port()), "--cluster-node-timeout", "2000"});
+                                                  std::to_string(free_port()), "--cluster-node-timeout", "5000"});
     }
     std::string command = "redis-cli --cluster-yes --cluster create";
     for (const auto& node : nodes) command += " " + node.at();

@@ -20,7 +20,7 @@ struct Sentinel {
   explicit Sentinel(const RedisServer& master) {
     folder.write("sentinel.conf", "port " + std::to_string(port) + "\nbind 127.0.0.1\ndir " + folder.path() +
                                       "\nsentinel monitor feed 127.0.0.1 " + std::to_string(master.port()) +
-                                      " 1\nsentinel down-after-milliseconds feed 500\n"
+                                      " 1\nsentinel down-after-milliseconds feed 1500\n"
                                       "sentinel failover-timeout feed 5000\n");
     process = Process({"redis-server", folder.path("sentinel.conf"), "--sentinel"}, folder.path("log"));
   }
