@@ -68,7 +68,7 @@ TEST_CASE("whatever the clock does, each is greater than the one before") {
   SystemRandom random;
   UlidFactory factory(random);
   replay::Number last = 0;
-  std::uint64_t now = 1'000'000;
+  std::uint64_t now = 1'700'000'000'000;
   for (int i = 0; i < 100'000; ++i) {
     now = now + random.up_to(3) - random.up_to(3);
     if (random.up_to(10'000) == 0) now -= 100'000;
