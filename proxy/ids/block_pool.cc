@@ -27,6 +27,7 @@ std::optional<std::uint64_t> BlockPool::take(std::uint64_t floor) {
     block.first = floor + 1;
   }
   const auto number = block.first++;
+  floor_ = std::max(floor_, number);
   --left_;
   if (block.first > block.last) blocks_.pop_front();
   // Where one at a time is enough nothing is asked for in advance: what nobody takes is lost with the process.

@@ -9,6 +9,7 @@
 // thread.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -67,6 +68,11 @@ class BlockPool {
   void forget(replay::SequencerListener& waiter);
   [[nodiscard]] bool is_waited_for() const { return !waiting_.empty(); }
 
+  // Numbers up to here were given before there was this pool.
+  void begin_above(std::uint64_t given) { floor_ = std::max(floor_, given); }
+  // The highest that was given, to whomever: whatever the source loses, all get greater ones from now on.
+  [[nodiscard]] std::uint64_t floor() const { return floor_; }
+
   // The source's answer: ascending blocks.
   void give(const std::vector<Block>& blocks);
 
@@ -80,7 +86,7 @@ class BlockPool {
   std::deque<Block> blocks_;  // None is empty.
   std::uint64_t left_ = 0;
   std::deque<replay::SequencerListener*> waiting_;
-  std::uint64_t floor_ = 0;  // The highest of those that wait, or waited.
+  std::uint64_t floor_ = 0;  // The highest that was given, or that somebody wanted more than.
   bool is_fetching_ = false;
 };
 

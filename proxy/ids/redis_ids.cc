@@ -48,8 +48,14 @@ class RedisIds::Counter final : public BlockSource,
         key_(std::move(key)),
         expiry_(expiry),
         pool_(*this, owner.clock_, kMaxBatch),
-        retry_(owner.deadlines_, *this) {}
-  ~Counter() override { owner_.counters_.erase(key_); }
+        retry_(owner.deadlines_, *this) {
+    if (const auto known = owner.given_.find(key_); known != owner.given_.end()) pool_.begin_above(known->second);
+  }
+  ~Counter() override {
+    owner_.counters_.erase(key_);
+    if (expiry_.count() == 0 && (owner_.given_.size() < kMaxRemembered || owner_.given_.contains(key_)))
+      owner_.given_[key_] = pool_.floor();
+  }
 
   [[nodiscard]] BlockPool& pool() { return pool_; }
 

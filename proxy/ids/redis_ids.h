@@ -46,6 +46,9 @@ class RedisIds final : private redis::ClientListener {
   net::Owned<redis::Client> client_;
   std::function<void()> on_up_;
   std::unordered_map<std::string, std::weak_ptr<Counter>> counters_;
+  // What counters without an expiry gave before they were let go: should Redis lose them, a later log begins above it.
+  static constexpr std::size_t kMaxRemembered = 100'000;
+  std::unordered_map<std::string, std::uint64_t> given_;
 };
 
 }  // namespace ssequel::ids

@@ -96,6 +96,19 @@ TEST_CASE("a counter that fell back is set above what was given, however great t
   }
 }
 
+TEST_CASE("what a counter gave is remembered when nobody uses it any more") {
+  const RedisServer server;
+  TestLoop loop;
+  Ids ids(loop, server);
+  {
+    auto asker = ids.asker("counter");
+    for (int i = 0; i < 5; ++i) static_cast<void>(asker.take(loop));
+  }
+  server.cli("FLUSHALL");
+  auto asker = ids.asker("counter");
+  CHECK(asker.take(loop) > 5);
+}
+
 TEST_CASE("without Redis there are no numbers, and with it they go on") {
   RedisServer server({"--appendonly", "yes"});
   TestLoop loop;
