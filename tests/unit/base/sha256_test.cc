@@ -23,4 +23,15 @@ TEST_CASE("SHA-256 gives the digests of FIPS 180's examples") {
   CHECK(hex(sha256(std::string(1'000'000, 'a'))) == "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
+TEST_CASE("piece by piece it is the same digest, and nothing at all is empty") {
+  for (const std::string_view bytes : {"", "a", "abc", "message digest"}) {
+    for (std::size_t cut = 0; cut <= bytes.size(); ++cut) {
+      Sha256 digest;
+      digest.add(bytes.substr(0, cut));
+      digest.add(bytes.substr(cut));
+      CHECK(digest.finish() == sha256(bytes));
+    }
+  }
+}
+
 TEST_CASE("a NUL is a byte like any other") { CHECK(sha256(std::string_view("a\0b", 3)) != sha256("a")); }
