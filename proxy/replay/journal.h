@@ -85,6 +85,7 @@ struct LogRecord {
   std::string method, target, host;  // Of the upstream request.
   // Session: what its tag is bound to. identity is a digest, never a credential.
   std::string identity, path, origin;
+  std::string reattach;  // Session: the digest of a request whose repetition joins the log; empty: none does.
   friend bool operator==(const LogRecord&, const LogRecord&) = default;
 };
 

@@ -139,7 +139,7 @@ Result<void> JournalFile::write(Ledger& ledger, Progress& next, std::int64_t uni
           record.is_session ? "session" : "shared", record.method, record.target, record.host, record.form.tag,
           record.form.carries_origin, decimal(record.form, record.first_number), ulid(record.form, record.first_number),
           record.has_start, record.strategy, Statement::blob(record.identity), record.path, record.origin, changed.head,
-          changed.retry_ms, ledger.head_sum));
+          changed.retry_ms, ledger.head_sum, Statement::blob(record.reattach)));
     }
   }
   if (!staged.blocks.empty()) {

@@ -122,8 +122,8 @@ Result<void> JournalFile::prepare() {
       {&sql_.rollback, "ROLLBACK"},
       {&sql_.insert_log,
        "INSERT INTO logs(id, key, route, signature, kind, method, target, host, tag, carries_origin, first_number, "
-       "first_ulid, has_start, strategy, identity, path, origin, head, retry_ms, forgotten, sum) "
-       "VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,0,?)"},
+       "first_ulid, has_start, strategy, identity, path, origin, head, retry_ms, forgotten, sum, reattach) "
+       "VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,0,?,?)"},
       {&sql_.update_head, "UPDATE logs SET head=?, retry_ms=?, sum=? WHERE id=?"},
       {&sql_.forget_log, "UPDATE logs SET forgotten=1 WHERE id=?"},
       {&sql_.delete_log, "DELETE FROM logs WHERE id=?"},

@@ -81,7 +81,7 @@ struct FileOptions {
 
 class JournalFile {
  public:
-  static constexpr int kSchema = 3;
+  static constexpr int kSchema = 4;
   // A block of more bytes is not added to.
   static constexpr std::size_t kMaxBlock = 32 * 1024;
 

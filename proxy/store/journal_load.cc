@@ -14,7 +14,8 @@ Result<std::vector<std::shared_ptr<Ledger>>> JournalFile::load_ledgers() {
   auto rows = database_.prepare(
       "SELECT l.id, l.key, l.route, l.signature, l.kind, l.method, l.target, l.host, l.tag, l.carries_origin, "
       "l.first_number, l.has_start, l.identity, l.path, l.origin, l.head, l.retry_ms, p.first, p.next, p.next_number, "
-      "p.last_id, p.ends, p.loss_untold, p.updated_at, p.sum, p.floor_id, l.first_ulid, l.strategy, p.next_ulid "
+      "p.last_id, p.ends, p.loss_untold, p.updated_at, p.sum, p.floor_id, l.first_ulid, l.strategy, p.next_ulid, "
+      "l.reattach "
       "FROM logs l LEFT JOIN progress p ON p.log=l.id WHERE l.forgotten=0 ORDER BY p.updated_at DESC, l.id DESC");
   if (!rows) return tl::unexpected(rows.error());
   std::vector<std::shared_ptr<Ledger>> ledgers;
@@ -43,6 +44,7 @@ Result<std::vector<std::shared_ptr<Ledger>>> JournalFile::load_ledgers() {
     record.identity = rows->bytes(12);
     record.path = rows->bytes(13);
     record.origin = rows->bytes(14);
+    record.reattach = rows->bytes(29);
     ledger->head = rows->bytes(15);
     if (!rows->is_null(16)) ledger->retry_ms = rows->number(16);
     auto& progress = ledger->progress;

@@ -57,9 +57,10 @@ std::uint64_t head_sum(const Ledger& ledger) {
   sum.add(std::uint64_t{record.is_session}).add(record.method).add(record.target).add(record.host);
   sum.add(record.identity).add(record.path).add(record.origin).add(ledger.head);
   sum.add(ledger.retry_ms ? *ledger.retry_ms + 1 : 0);
-  // Rows of version 2 keep their sums.
+  // Rows of earlier versions keep their sums.
   if (record.form.spelling == replay::Spelling::Ulid) sum.add(ulid(record.form, record.first_number));
   if (!record.is_sequence()) sum.add(record.strategy);
+  if (!record.reattach.empty()) sum.add(record.reattach);
   return static_cast<std::uint64_t>(sum.value());
 }
 

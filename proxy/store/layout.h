@@ -10,7 +10,7 @@ inline constexpr std::int64_t kApplicationId = 0x53534551;  // "SSEQ"
 inline constexpr std::size_t kMaxEnds = 16;                 // Of one log; the first of them and the latest.
 
 // A file of version N has seen the first N. A new version adds a step at the end, and changes none before it.
-inline constexpr std::array<const char*, 3> kMigrations = {
+inline constexpr std::array<const char*, 4> kMigrations = {
     // 1
     "CREATE TABLE meta(name TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;"
     "CREATE TABLE logs("
@@ -69,6 +69,8 @@ inline constexpr std::array<const char*, 3> kMigrations = {
     "  p.next - p.first AS events, CASE p.next_ulid WHEN '' THEN p.next_number - 1 ELSE 'below ' || p.next_ulid END"
     "  AS newest, p.last_id AS upstream_id, p.ends, datetime(p.updated_at / 1000, 'unixepoch') AS updated"
     "  FROM logs l JOIN progress p ON p.log = l.id WHERE l.forgotten = 0;",
+    // 4: session, the digest of a request whose repetition joins the log; empty: none does.
+    "ALTER TABLE logs ADD COLUMN reattach BLOB NOT NULL DEFAULT x'';",
 };
 
 }  // namespace ssequel::store

@@ -113,9 +113,10 @@ TEST_CASE("an older file is migrated, a newer one and another program's are refu
     {  // As the first version left it.
       auto database = Database::open(JournalFile::path_in(folder.path()), nullptr);
       REQUIRE(database);
-      REQUIRE(database->run(
-          "DROP VIEW windows; ALTER TABLE logs DROP COLUMN strategy; ALTER TABLE logs DROP COLUMN first_ulid;"
-          "ALTER TABLE progress DROP COLUMN next_ulid; PRAGMA user_version=1"));
+      REQUIRE(
+          database->run("DROP VIEW windows; ALTER TABLE logs DROP COLUMN reattach; ALTER TABLE logs DROP COLUMN "
+                        "strategy; ALTER TABLE logs DROP COLUMN first_ulid;"
+                        "ALTER TABLE progress DROP COLUMN next_ulid; PRAGMA user_version=1"));
     }
     auto file = open_file(folder);
     CHECK(ask(folder, "PRAGMA user_version") == JournalFile::kSchema);
@@ -129,7 +130,7 @@ TEST_CASE("an older file is migrated, a newer one and another program's are refu
       REQUIRE(database);
       REQUIRE(database->run("PRAGMA user_version=99"));
     }
-    CHECK(error_of(folder).find("was written by a newer version (schema 99, known here: 3)") != std::string::npos);
+    CHECK(error_of(folder).find("was written by a newer version (schema 99, known here: 4)") != std::string::npos);
   }
   SUBCASE("another program's") {
     {
