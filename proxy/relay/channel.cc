@@ -296,6 +296,9 @@ void Channel::conclude() {
   arrived_end_.reset();
   is_end_logged_ = false;
   is_paused_ = false;
+  // A finished session is kept for its window alone: what one works with is given back.
+  inflater_.reset();
+  for (auto* buffer : {&compressed_, &pending_, &scratch_, &id_scratch_}) std::string().swap(*buffer);
   enter(State::Ended);
   port_.wake(*this);
   if (readers_ == 0) rest();

@@ -123,9 +123,9 @@ bool Parser::end() {
   const bool had_data = has_data_ || (line_bytes_ != 0 && field_of(line_) == Field::Data);
   reset_block();
   line_bytes_ = 0;
-  clear(line_);
   bom_matched_ = 0;
   skip_lf_ = false;
+  for (auto* buffer : {&block_, &line_, &id_buffer_}) std::string().swap(*buffer);  // It may have been the last stream.
   return had_data;
 }
 
