@@ -208,9 +208,6 @@ void review_shared(const Route& route, const Subject& subject, const Review& rev
 }
 
 void review_session(const Route& route, const Subject& subject) {
-  if (!route.reattach.empty()) {
-    subject.refuse("reattach", "found field names, allowed: []; reattach is not available in this version");
-  }
   if (route.linger == relay::kForever) {
     subject.warn("linger", "each abandoned session keeps its upstream request until that ends or orphans are too many");
   }

@@ -214,14 +214,15 @@ Table<Route> make_route_table() {
               "unwatched upstream requests kept at most for one identity"),
       session("orphans.total", Count(0, kMillion), AT(orphans_total), "unwatched upstream requests kept at most"),
       session("reattach", List(token), AT(reattach),
-              "request fields, such as Idempotency-Key, by which a request joins a log; this version has none of it"),
+              "request fields, such as Idempotency-Key: a request that repeats an earlier one, with these, joins its "
+              "answer"),
       session(
           "at_end",
           Words<AtEnd>{
               {"auto", AtEnd::Auto}, {"upstream", AtEnd::Upstream}, {"204", AtEnd::NoContent}, {"close", AtEnd::Close}},
           AT(at_end),
-          "answer to who resumes at the very end: ask the upstream again, 204, or 200 and nothing; auto: upstream if "
-          "opened by GET, else 204"),
+          "answer to who resumes at the very end: ask the upstream again (a GET; else 204), 204, or 200 and nothing; "
+          "auto: upstream if opened by GET, else 204"),
       shared("key", List(KeyPartText(), 1), AT(key), "requests that agree in all of these read the same channel"),
       shared("upstream_fields", FieldMap(), AT(upstream_fields), "fields of our own for the upstream request"),
       shared("start_at", StartAtChoice(), AT(start_at), "where a client without Last-Event-ID begins"),

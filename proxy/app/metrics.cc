@@ -99,6 +99,13 @@ void add_route(Families& out, const std::string& name, const relay::RouteCounter
   out.gauge("ssequel_subscribers", "Client connections that read a channel", route, number(c.subscribers));
   out.gauge("ssequel_channels", "Channels", route, number(c.channels));
   out.gauge("ssequel_orphans", "Session upstream requests that nobody reads", route, number(c.orphans));
+  out.counter("ssequel_orphans_cancelled_total", "Orphans let go because there were too many", route,
+              number(c.orphans_cancelled));
+  out.counter("ssequel_orphaned_events_total", "Events that came while nobody read their session", route,
+              number(c.orphaned_events));
+  out.counter("ssequel_orphaned_bytes_total", "Bytes of these events, as kept", route, number(c.orphaned_bytes));
+  out.counter("ssequel_reattached_total", "Repeated requests that joined the answer to an earlier one", route,
+              number(c.reattached));
   out.gauge("ssequel_window_events", "Events held for replay", route, number(c.window_events));
   out.gauge("ssequel_window_bytes", "Bytes held for replay", route, number(c.window_bytes));
   out.gauge("ssequel_upstream_connected", "Channels whose upstream stream stands", route, number(c.upstream_connected));
@@ -138,9 +145,7 @@ CountersSnapshot take_snapshot(gateway::Worker& worker) {
     auto& counters = snapshot.routes[channel.route().name];
     counters.window_events += channel.log()->window_events();
     counters.window_bytes += channel.log()->window_bytes();
-    if (!channel.is_shared() && channel.readers() == 0 && channel.state() == relay::Channel::State::Streaming) {
-      ++counters.orphans;
-    }
+    if (host.is_orphan()) ++counters.orphans;
   });
   snapshot.requests = worker.counters().requests;
   snapshot.unrouted_event_streams = worker.counters().unrouted_event_streams;

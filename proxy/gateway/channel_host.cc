@@ -47,6 +47,7 @@ std::shared_ptr<ChannelFeed> ChannelHost::make_feed() {
 void ChannelHost::admit_reader(const std::shared_ptr<relay::Credential>& credential) {
   channel_.on_reader_joined();
   worker_.channels().note_watch(*this);
+  review_orphan();
   if (!credential) return;
   ++credential->users;
   channel_.admit(credential);
@@ -56,6 +57,45 @@ void ChannelHost::on_left(const std::shared_ptr<relay::Credential>& credential) 
   if (credential && --credential->users == 0) channel_.forget(credential);
   channel_.on_reader_left();
   worker_.channels().note_watch(*this);
+  review_orphan();
+}
+
+void ChannelHost::review_orphan() {
+  const bool has_upstream = upstream_ && !upstream_->is_over();
+  const bool is_orphan = !channel_.is_shared() && !is_closed_ && has_upstream && channel_.readers() == 0;
+  if (is_orphan == is_orphan_) return;
+  is_orphan_ = is_orphan;
+  auto& orphans = worker_.house().orphans;
+  const auto& route = channel_.route();
+  if (!is_orphan) {
+    count_orphaned();
+    orphans.remove(route.name, channel_.setup().key);
+    return;
+  }
+  orphaned_place_ = channel_.log()->appended();
+  orphaned_position_ = channel_.log()->appended_position();
+  const Orphans::Limits limits{.per_identity = route.orphans_per_identity, .total = route.orphans_total};
+  for (auto& victim : orphans.add(route.name, binding_.identity, channel_.setup().key, worker_, limits)) {
+    worker_.log_once("orphans:" + route.name, LogLevel::Warn,
+                     "a route's `orphans` are too many; the upstream requests that were left first are let go",
+                     route.name);
+    // In a turn of its own: a channel may be at work, and another loop's is not ours to touch.
+    victim.worker->post([worker = victim.worker, tag = std::move(victim.tag)] {
+      if (auto* host = worker->channels().find(tag)) host->cancel_orphan();
+    });
+  }
+}
+
+void ChannelHost::count_orphaned() {
+  const auto& log = *channel_.log();
+  counters_.orphaned_events += log.appended() - std::exchange(orphaned_place_, log.appended());
+  counters_.orphaned_bytes += log.appended_position() - std::exchange(orphaned_position_, log.appended_position());
+}
+
+void ChannelHost::cancel_orphan() {
+  if (!is_orphan_) return;
+  ++counters_.orphans_cancelled;
+  channel_.let_go();
 }
 
 std::shared_ptr<RemoteReaders> ChannelHost::readers_on(Worker& home) {
@@ -178,6 +218,7 @@ void ChannelHost::drop_upstream() {
   if (!upstream_) return;
   if (!upstream_->is_over()) upstream_->abandon();
   worker_.graveyard().take(std::move(upstream_));
+  review_orphan();
 }
 
 void ChannelHost::disconnect(relay::Channel&) { drop_upstream(); }
@@ -307,12 +348,14 @@ void ChannelHost::on_upstream_content(std::string_view content) { channel_.on_up
 void ChannelHost::on_upstream_read_over() {
   feed_->read_at_ns.store(std::chrono::steady_clock::now().time_since_epoch().count(), std::memory_order_relaxed);
   channel_.on_upstream_read_over();
+  if (is_orphan_) count_orphaned();
   worker_.channels().account(*this);
 }
 
 void ChannelHost::on_upstream_complete(const http::Fields&) {
   worker_.graveyard().take(std::move(upstream_));
   channel_.on_upstream_end(true);
+  review_orphan();
   worker_.channels().account(*this);
 }
 
@@ -326,6 +369,7 @@ void ChannelHost::on_upstream_failed(UpstreamFailure failure, const Error& error
     worker_.house().logger.warn("the upstream's stream broke off",
                                 {{"route", channel_.route().name}, {"error", error.context}});
     channel_.on_upstream_end(false);
+    review_orphan();
     return;
   }
   const bool is_limit = failure == UpstreamFailure::Connect && error.code == ErrorCode::RetryLater;
@@ -370,6 +414,7 @@ void ChannelHost::retire(relay::Channel&) { worker_.channels().retire(*this); }
 
 void ChannelHost::close() {
   if (std::exchange(is_closed_, true)) return;
+  if (!binding_.reattach.empty()) worker_.house().reattachments.forget(binding_.reattach, channel_.setup().key);
   upstream_deadline_.cancel();
   rest_deadline_.cancel();
   drop_upstream();

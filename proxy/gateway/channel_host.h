@@ -63,7 +63,10 @@ struct SessionBinding {
   std::string identity;
   std::string path;
   std::string origin;
-  friend bool operator==(const SessionBinding&, const SessionBinding&) = default;
+  std::string reattach;  // By this digest of its request a repetition joins the session; empty: none does.
+  [[nodiscard]] bool admits(const SessionBinding& other) const {
+    return identity == other.identity && path == other.path && origin == other.origin;
+  }
 };
 
 class ChannelHost final : public Retirable,
@@ -110,6 +113,11 @@ class ChannelHost final : public Retirable,
   void finish_upload(const http::Fields& trailers);
   // The content will never be whole: the upstream is let go.
   void break_upload();
+
+  // Session: nobody reads it, and its upstream still answers.
+  [[nodiscard]] bool is_orphan() const { return is_orphan_; }
+  // Lets the upstream of an orphan go. Nothing if it is none by now.
+  void cancel_orphan();
 
   [[nodiscard]] bool is_waited_for() const { return !waiters_.empty() || !cors_waiters_.empty() || is_continuing_; }
   // Counts against limits.upstream_connections.
@@ -180,6 +188,10 @@ class ChannelHost final : public Retirable,
   [[nodiscard]] replay::Place held_back(replay::Place reached) const;
   std::shared_ptr<ChannelFeed> make_feed();
   void drop_upstream();
+  // A reader came or went, or the upstream ended: becomes an orphan, or is none any more.
+  void review_orphan();
+  // What the log grew by while nobody read.
+  void count_orphaned();
   void tell_open();
   // At once, or when what a newcomer begins behind is committed.
   void tell_open_when_begun();
@@ -205,6 +217,9 @@ class ChannelHost final : public Retirable,
   ReaderGroup readers_;
   std::map<Worker*, std::shared_ptr<RemoteReaders>> remote_;
   bool is_closed_ = false;
+  bool is_orphan_ = false;            // True exactly while is_orphan() holds, as the process's registry knows.
+  replay::Place orphaned_place_ = 0;  // Up to here an orphan's log is counted.
+  std::uint64_t orphaned_position_ = 0;
   bool is_open_due_ = false;  // Waiters are to be told that the standing stream is open.
   std::vector<ChannelWaiter*> waiters_;
   bool is_continuing_ = false;  // True exactly while a request asks the upstream to go on behind the log's end.

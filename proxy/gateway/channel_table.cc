@@ -41,7 +41,8 @@ ChannelHost* ChannelTable::add(relay::Channel::Setup setup, SessionBinding bindi
                              .host = setup.host,
                              .identity = binding.identity,
                              .path = binding.path,
-                             .origin = binding.origin};
+                             .origin = binding.origin,
+                             .reattach = binding.reattach};
     setup.log = std::make_shared<replay::ReplayLog>(setup.id_form, setup.first_number, route.bounds());
     setup.journal = store->open(record, setup.log);
   }
@@ -53,6 +54,9 @@ ChannelHost* ChannelTable::add(relay::Channel::Setup setup, SessionBinding bindi
   auto host = std::make_unique<ChannelHost>(worker_, std::move(setup), counters);
   auto* opened = host.get();
   opened->binding() = std::move(binding);
+  if (const auto& digest = opened->binding().reattach; !digest.empty()) {
+    worker_.house().reattachments.settle(digest, key);
+  }
   if (has_start) with_start_.emplace(relay::start_key(key), opened);
   channels_.emplace(std::move(key), std::move(host));
   note_watch(*opened);
@@ -147,7 +151,11 @@ bool ChannelTable::revive(replay::SavedLog&& saved) {
                 .retry_ms = saved.retry_ms,
                 .has_lost = saved.has_lost};
   auto* host = add(std::move(setup),
-                   {.identity = saved.record.identity, .path = saved.record.path, .origin = saved.record.origin}, true);
+                   {.identity = saved.record.identity,
+                    .path = saved.record.path,
+                    .origin = saved.record.origin,
+                    .reattach = saved.record.reattach},
+                   true);
   host->channel().revive();
   account(*host);
   return true;

@@ -1,32 +1,28 @@
-// Requests on session routes: one that opens a channel of its own, one that resumes, and one that asks the upstream for
-// more at a channel's very end.
+// Requests on session routes that ask the upstream: one that opens a channel of its own, and one that asks for more at
+// a channel's very end. And the way to them, and to those that join a channel (session_resume.h, session_reattach.h).
 #pragma once
 
 #include <memory>
 #include <string>
 
-#include "gateway/authorizer.h"
-#include "gateway/channel_host.h"
 #include "gateway/forward.h"
+#include "gateway/reattachments.h"
+#include "gateway/session_pending.h"
 #include "gateway/stream_answer.h"
 
 namespace ssequel::gateway {
-
-// What the three have in common: the request and what it asks for.
-struct SessionContext {
-  std::shared_ptr<const relay::Route> route;
-  http::RequestHead head;
-  relay::LastEventId id;
-  std::string identity;
-};
 
 // A request without a known resume point: passed on as it is, and if the answer is an event stream, a channel of its
 // own.
 class SessionOpen : public Forward {
  public:
   SessionOpen(Worker& worker, ClientSession& client, SessionContext context, AccessRecord record);
+  // Whoever repeats the request meanwhile waits for its answer's head.
+  SessionOpen(Worker& worker, ClientSession& client, SessionContext context, AccessRecord record,
+              std::unique_ptr<ReattachTicket> ticket);
   // id: what becomes of the Last-Event-ID. tell_unknown: the client's id is of a channel that is gone.
   void start_session(const relay::UpstreamLastEventId& id, bool tell_unknown);
+  void on_client_gone() override;
 
  protected:
   bool judge_head(http::ResponseHead& head) override;
@@ -38,6 +34,10 @@ class SessionOpen : public Forward {
 
   SessionContext context_;
   bool tell_unknown_ = false;
+
+ private:
+  // Null if nobody can join, or the answer is known.
+  std::unique_ptr<ReattachTicket> ticket_;
 };
 
 // At the very end of a channel whose upstream has ended: asks again, with its last origin id, and the channel goes on
@@ -61,44 +61,22 @@ class SessionContinue final : public SessionOpen {
   bool is_asking_ = true;
 };
 
-// A request whose Last-Event-ID has a tag's form.
-class SessionResume final : public Exchange, private AuthorizeWaiter, private ContinueWaiter {
- public:
-  SessionResume(Worker& worker, ClientSession& client, SessionContext context, AccessRecord record);
-  ~SessionResume() override;
-  void start();
-
-  void on_content(std::string_view) override {}  // Read and thrown away.
-  void on_content_end(const http::Fields&) override {}
-  void on_client_writable() override {}
-  void on_client_eof() override { client_.cut(false); }
-  void on_client_gone() override;
-  void on_drain() override;
-
- private:
-  void on_verdict(const Verdict& verdict) override;
-  void on_continued() override;
-  void resume();
-  // True if the request is at the very end, and another one asks the upstream already.
-  bool waits_for_another(ChannelHost& host);
-  void leave();
-  void move_to(Worker& owner);
-  void resume_in(ChannelHost& host);
-  void without_channel();
-  [[nodiscard]] ChannelHost* known_channel();
-
-  Worker& worker_;
-  ClientSession& client_;
-  SessionContext context_;
-  AccessRecord record_;
-  bool is_asking_ = false;
-  bool is_over_ = false;
-  bool is_waiting_ = false;  // For another one's question to the upstream.
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
-};
-
 // Begins whatever a request on a session route asks for.
 void start_session_request(Worker& worker, ClientSession& client, std::shared_ptr<const relay::Route> route,
                            http::RequestHead& head, relay::LastEventId id, AccessRecord record);
+// The same once it is known who asks.
+void go_on_with_session(Worker& worker, ClientSession& client, SessionContext context, AccessRecord record);
+
+// In the place of an id of ours, the origin id in it.
+[[nodiscard]] relay::UpstreamLastEventId upstream_id_of(const relay::LastEventId& id);
+// The upstream's response broke off, and the request was none that may be sent again by itself.
+[[nodiscard]] bool is_lost_for_good(relay::Channel& channel);
+// Joins a channel: what is behind `beginning`, then what comes, then its end. Replaces the client's exchange.
+// set_cookies: the opener's, of its own response; null for all others.
+void join_session(Worker& worker, ClientSession& client, ChannelHost& host, const SessionContext& context,
+                  AccessRecord record, const Beginning& beginning, const http::Fields* set_cookies);
+// The same, with a snapshot first where a gap has to be told and the route wants one.
+void replay_session(Worker& worker, ClientSession& client, ChannelHost& host, SessionContext context,
+                    AccessRecord record, const Beginning& beginning, const http::Fields* set_cookies = nullptr);
 
 }  // namespace ssequel::gateway

@@ -30,6 +30,7 @@ SharedRequest::~SharedRequest() {
 
 void SharedRequest::on_client_gone() {
   if (step_ == Step::Authorizing) worker_.authorizer().forget(*this);
+  if (step_ == Step::Snapshot) worker_.snapshots().forget(*this);
   leave_channel();
   side_.reset();
   if (std::exchange(step_, Step::Over) != Step::Over) worker_.log_access(record_, 499);
@@ -38,6 +39,7 @@ void SharedRequest::on_client_gone() {
 void SharedRequest::on_drain() {
   if (step_ == Step::Over) return;
   if (step_ == Step::Authorizing) worker_.authorizer().forget(*this);
+  if (step_ == Step::Snapshot) worker_.snapshots().forget(*this);
   leave_channel();
   step_ = Step::Over;
   side_.reset();
@@ -330,7 +332,10 @@ void SharedRequest::on_cors_trouble(relay::TroubleReason reason, int status, Mil
   trouble(reason, status, retry_after);
 }
 
-void SharedRequest::on_cors_answer(ChannelHost* host, Result<SideAnswer> answer) {
+void SharedRequest::on_side_answer(Result<SideAnswer> answer) {
+  // Its own functions may be on the stack.
+  worker_.loop().defer([dead = std::shared_ptr<SideRequest>(std::move(side_))] {});
+  auto* host = admitted_to();
   if (!answer || is_trouble(answer->status)) {
     const auto reason = answer ? relay::TroubleReason::Status : relay::TroubleReason::BadResponse;
     const int status = answer ? answer->status : 0;
@@ -353,31 +358,14 @@ void SharedRequest::on_cors_answer(ChannelHost* host, Result<SideAnswer> answer)
   place(*host);
 }
 
-void SharedRequest::drop_side_request() {
-  // Its own functions may be on the stack.
-  if (side_) worker_.loop().defer([dead = std::shared_ptr<SideRequest>(std::move(side_))] {});
-}
-
-void SharedRequest::on_side_answer(Result<SideAnswer> answer) {
-  drop_side_request();
+void SharedRequest::on_snapshot(const Snapshot& snapshot) {
+  step_ = Step::Attaching;
   auto* host = admitted_to();
-  if (step_ == Step::Cors) {
-    on_cors_answer(host, std::move(answer));
-    return;
-  }
-  // The snapshot.
   if (!host) {
     attach();
     return;
   }
-  auto snapshot = read_snapshot(std::move(answer));
-  const auto& log = *host->channel().log();
-  if (log.first() > beginning_.place) {
-    snapshot = {.content = {}, .error = "the place left the window while the snapshot was fetched"};
-    beginning_.place = route_->on_gap.resume == relay::GapResume::Oldest ? log.first() : log.published();
-  }
-  beginning_.snapshot = std::move(snapshot.content);
-  beginning_.snapshot_error = std::move(snapshot.error);
+  take_snapshot(beginning_, snapshot, *route_, *host->channel().log());
   subscribe(*host);
 }
 
@@ -389,10 +377,13 @@ void SharedRequest::place(ChannelHost& host) {
   }
   // Fetched after the place was fixed: nothing between snapshot and stream is lost.
   step_ = Step::Snapshot;
-  auto request =
-      snapshot_request(*route_, head_.fields, head_.host, client_.peer_address(), worker_.settings().options.via);
-  side_ = std::make_unique<SideRequest>(worker_, static_cast<SideListener&>(*this), std::move(request),
-                                        route_->event_bytes);
+  worker_.snapshots().ask({.route = *route_,
+                           .log = *host.channel().log(),
+                           .identity = identity_,
+                           .fields = head_.fields,
+                           .host = head_.host,
+                           .peer_address = client_.peer_address()},
+                          *this);
 }
 
 void SharedRequest::subscribe(ChannelHost& host) {

@@ -22,6 +22,7 @@ class SharedRequest final : public Exchange,
                             private ChannelWaiter,
                             private CorsWaiter,
                             private AuthorizeWaiter,
+                            private SnapshotWaiter,
                             private SideListener {
  public:
   SharedRequest(Worker& worker, ClientSession& client, std::shared_ptr<const relay::Route> route,
@@ -48,17 +49,15 @@ class SharedRequest final : public Exchange,
   [[nodiscard]] const std::string& identity() const override { return identity_; }
   void on_cors_changed() override;
   void on_cors_trouble(relay::TroubleReason reason, int status, Millis retry_after) override;
-  void on_side_answer(Result<SideAnswer> answer) override;
+  void on_snapshot(const Snapshot& snapshot) override;
+  void on_side_answer(Result<SideAnswer> answer) override;  // Of the question for an Origin.
 
-  void ask(bool is_opener);
   void attach();
   void move_to(Worker& owner);
   void open();
   void wait_for(ChannelHost& host);
   void admitted(ChannelHost& host);
   void find_cors(ChannelHost& host);
-  void on_cors_answer(ChannelHost* host, Result<SideAnswer> answer);
-  void drop_side_request();
   void place(ChannelHost& host);
   void subscribe(ChannelHost& host);
   void trouble(relay::TroubleReason reason, int status, Millis retry_after);

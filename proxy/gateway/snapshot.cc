@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 
 #include "base/ascii.h"
+#include "gateway/worker.h"
 #include "relay/upstream_request.h"
 
 namespace ssequel::gateway {
@@ -28,21 +30,38 @@ bool is_text(std::string_view content_type) {
 
 }  // namespace
 
-std::string snapshot_request(const relay::Route& route, const http::Fields& fields, std::string_view host,
-                             std::string_view peer_address, bool via) {
+void Snapshots::ask(const SnapshotRequest& request, SnapshotWaiter& waiter) {
+  SideRounds::Ask ask;
+  // A log has no name of its own that fits all routes, but only one address while somebody asks for it.
+  ask.key = std::to_string(reinterpret_cast<std::uintptr_t>(&request.log)) + ":" + request.identity;
+  ask.holds_for = Millis(-1);
+  ask.max_content = request.route.event_bytes;
+  ask.text = [&] { return snapshot_request(request, worker_.settings().options.via); };
+  ask.judge = [](Millis, Result<SideAnswer> answer) {
+    auto snapshot = read_snapshot(std::move(answer));
+    const bool is_for_all = !snapshot.error.empty();
+    return SideRounds::Telling{
+        .tell = [snapshot = std::move(snapshot)](SideWaiter& told,
+                                                 bool) { static_cast<SnapshotWaiter&>(told).on_snapshot(snapshot); },
+        .is_for_all = is_for_all};
+  };
+  rounds_.ask(ask, waiter);
+}
+
+std::string snapshot_request(const SnapshotRequest& request, bool via) {
   http::RequestHead head;
   head.method = "GET";
-  head.origin_form = route.on_gap.snapshot;
-  head.host = host;
-  fields.for_each([&](const http::Field& field) {
+  head.origin_form = request.route.on_gap.snapshot;
+  head.host = request.host;
+  request.fields.for_each([&](const http::Field& field) {
     const auto is_it = [&](std::string_view name) { return ascii::equals(field.name, name); };
     if (std::none_of(kNotPassed.begin(), kNotPassed.end(), is_it)) head.fields.add(field.name, field.value);
   });
   head.fields.add("Accept", "application/json, text/*");
-  std::string request;
-  relay::append_passed_request(request, head, {.address = peer_address, .via = via}, &route,
+  std::string text;
+  relay::append_passed_request(text, head, {.address = request.peer_address, .via = via}, &request.route,
                                {.kind = relay::UpstreamLastEventId::Kind::Removed, .value = {}});
-  return request;
+  return text;
 }
 
 Snapshot read_snapshot(Result<SideAnswer> answer) {

@@ -116,6 +116,18 @@ Beginning begin_by_id(Worker& worker, ChannelHost& host, const relay::LastEventI
   return beginning;
 }
 
+void take_snapshot(Beginning& beginning, const Snapshot& snapshot, const relay::Route& route,
+                   const replay::ReplayLog& log) {
+  if (log.first() > beginning.place) {
+    beginning.snapshot_error = "the place left the window while the snapshot was fetched";
+    beginning.place = route.on_gap.resume == relay::GapResume::Oldest ? log.first() : log.published();
+  } else {
+    beginning.snapshot = snapshot.content;
+    beginning.snapshot_error = snapshot.error;
+  }
+  beginning.is_replay = beginning.place != log.published();
+}
+
 std::string sync_frame(const relay::Route& route, const replay::ReplayLog& log, replay::Place place,
                        sse::SyncReason reason, const relay::LastEventId& id, const std::string& snapshot,
                        const std::string& error) {
@@ -180,6 +192,13 @@ void begin_stream(Worker& worker, ClientSession& client, ChannelHost& host, Acce
     return;
   }
   start.snapshot_source = start.credential;
+  if (!start.snapshot_source && !route.on_gap.snapshot.empty()) {
+    auto source = std::make_shared<relay::Credential>();
+    source->identity = host.binding().identity;
+    source->fields = answer.head->fields;
+    source->peer_address = client.peer_address();
+    start.snapshot_source = std::move(source);
+  }
   auto subscription =
       std::make_unique<Subscription>(worker, client, host.readers(), std::move(record), std::move(start));
   auto& begun = *subscription;

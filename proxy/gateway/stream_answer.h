@@ -39,6 +39,9 @@ struct StreamAnswer {
 // Where Last-Event-ID says, by the log (and `start_at` without one); counts it.
 [[nodiscard]] Beginning begin_by_id(Worker& worker, ChannelHost& host, const relay::LastEventId& id,
                                     bool looks_like_event_source);
+// What a gap is told with. If the place has left the window meanwhile, that is said instead, and it is another one.
+void take_snapshot(Beginning& beginning, const Snapshot& snapshot, const relay::Route& route,
+                   const replay::ReplayLog& log);
 // True if this request is given an id before its first event.
 [[nodiscard]] bool wants_priming(const relay::Route& route, const http::RequestHead& head);
 // Replaces the session's exchange by a subscription and writes the beginning.

@@ -44,7 +44,9 @@ Subscription::Subscription(Worker& worker, ClientSession& client, ReaderGroup& g
   group.join(*this);
 }
 
-Subscription::~Subscription() = default;
+Subscription::~Subscription() {
+  if (is_awaiting_snapshot_) worker_.snapshots().forget(*this);
+}
 
 void Subscription::begin(std::string_view head, std::string_view prologue) {
   client_.ignore_pipelined();
@@ -103,7 +105,7 @@ bool Subscription::is_stuck() {
 }
 
 void Subscription::serve() {
-  if (is_over_ || !group_ || side_) return;
+  if (is_over_ || !group_ || is_awaiting_snapshot_) return;
   if (unsaved_) {
     if (!log_->is_saved()) return;
     write_own(*std::exchange(unsaved_, nullptr));
@@ -121,7 +123,7 @@ void Subscription::serve() {
     if (!group_->read(cursor_, stop, runs)) {
       fall_behind();
       if (is_over_ || !group_) return;
-      if (side_) break;
+      if (is_awaiting_snapshot_) break;
       continue;
     }
     if (runs->empty()) {
@@ -249,7 +251,7 @@ void Subscription::write_own(std::string_view text) {
 }
 
 void Subscription::send_line(std::string_view line) {
-  if (is_over_ || side_ || client_.is_blocked() || cursor_ != log_->published()) return;
+  if (is_over_ || is_awaiting_snapshot_ || client_.is_blocked() || cursor_ != log_->published()) return;
   write_own(line);
 }
 
@@ -272,11 +274,14 @@ void Subscription::fall_behind() {
   }
   // Fetched after the place was fixed: nothing between snapshot and stream is lost. The fields are those of the latest
   // request of the same identity.
-  side_ =
-      std::make_unique<SideRequest>(worker_, static_cast<SideListener&>(*this),
-                                    snapshot_request(route, snapshot_source_->fields, group_->request_host(),
-                                                     snapshot_source_->peer_address, worker_.settings().options.via),
-                                    route.event_bytes);
+  is_awaiting_snapshot_ = true;
+  worker_.snapshots().ask({.route = route,
+                           .log = *log_,
+                           .identity = snapshot_source_->identity,
+                           .fields = snapshot_source_->fields,
+                           .host = group_->request_host(),
+                           .peer_address = snapshot_source_->peer_address},
+                          *this);
 }
 
 void Subscription::skip_ahead() {
@@ -284,15 +289,15 @@ void Subscription::skip_ahead() {
   cursor_ = from_oldest ? log_->first() : log_->published();
 }
 
-void Subscription::on_side_answer(Result<SideAnswer> answer) {
-  worker_.loop().defer([dead = std::shared_ptr<SideRequest>(std::move(side_))] {});
+void Subscription::on_snapshot(const Snapshot& snapshot) {
+  is_awaiting_snapshot_ = false;
   if (is_over_ || !group_) return;
-  auto snapshot = read_snapshot(std::move(answer));
   if (log_->first() > cursor_) {
-    snapshot = {.content = {}, .error = "the place left the window while the snapshot was fetched"};
     skip_ahead();
+    tell_lagged({}, "the place left the window while the snapshot was fetched");
+  } else {
+    tell_lagged(snapshot.content, snapshot.error);
   }
-  tell_lagged(snapshot.content, snapshot.error);
   serve();
   if (group_) group_->report(cursor_);
 }
@@ -373,7 +378,7 @@ void Subscription::on_content_end(const http::Fields& trailers) {
 }
 
 void Subscription::leave() {
-  side_.reset();
+  if (std::exchange(is_awaiting_snapshot_, false)) worker_.snapshots().forget(*this);
   if (!group_) return;
   auto* group = std::exchange(group_, nullptr);
   if (std::exchange(uploads_, false)) group->host()->break_upload();
@@ -392,6 +397,10 @@ void Subscription::on_client_writable() {
 
 void Subscription::on_client_eof() {
   if (is_over_) return;  // What is queued goes out, or is stuck.
+  if (uploads_) {        // Its request will never be whole.
+    client_.cut(false);
+    return;
+  }
   eof_probes_ = 1;
   write_own(sse::kHeartbeat);
   deadline_.set(kEofProbe);

@@ -14,14 +14,14 @@
 #include "gateway/client_session.h"
 #include "gateway/exchange.h"
 #include "gateway/reader_group.h"
-#include "gateway/side_request.h"
+#include "gateway/snapshot.h"
 #include "gateway/worker.h"
 #include "net/deadline.h"
 #include "relay/channel.h"
 
 namespace ssequel::gateway {
 
-class Subscription final : public Exchange, private net::Deadline::Listener, private SideListener {
+class Subscription final : public Exchange, private net::Deadline::Listener, private SnapshotWaiter {
  public:
   struct Start {
     replay::Place place = 0;
@@ -67,7 +67,7 @@ class Subscription final : public Exchange, private net::Deadline::Listener, pri
 
  private:
   void on_deadline(net::Deadline& deadline) override;
-  void on_side_answer(Result<SideAnswer> answer) override;
+  void on_snapshot(const Snapshot& snapshot) override;
   // False if nothing more can be written now.
   bool write_runs(const std::vector<replay::Run>& runs);
   bool write_unframed(const std::vector<replay::Run>& runs);
@@ -92,7 +92,6 @@ class Subscription final : public Exchange, private net::Deadline::Listener, pri
   std::shared_ptr<replay::ReplayLog> log_;
   std::shared_ptr<relay::Credential> credential_;
   std::shared_ptr<const relay::Credential> snapshot_source_;
-  std::unique_ptr<SideRequest> side_;  // The snapshot that a gap is told with; nothing is sent until it is here.
   AccessRecord record_;
   net::Deadline deadline_;
   replay::Place cursor_;
@@ -114,6 +113,7 @@ class Subscription final : public Exchange, private net::Deadline::Listener, pri
   bool then_final_;
   bool uploads_;  // True exactly while content of the opening request is to come.
   bool was_blocked_ = false;
+  bool is_awaiting_snapshot_ = false;        // That a gap is told with; nothing is sent until it is here.
   bool is_over_ = false;                     // The response is complete or about to be.
   std::optional<bool> finish_when_drained_;  // Cleanly?
   std::uint8_t eof_probes_ = 0;

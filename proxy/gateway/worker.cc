@@ -102,7 +102,8 @@ Worker::Worker(House& house, net::Loop& loop, std::shared_ptr<const Settings> se
       settings_(std::move(settings)),
       pool_(loop, deadlines_, pool_options(*settings_), house.upstream_connections),
       channels_(*this),
-      authorizer_(*this) {
+      authorizer_(*this),
+      snapshots_(*this) {
   pool_.set_relief([this] { return channels_.free_connection(); });
 }
 
@@ -330,7 +331,10 @@ bool Worker::belongs(const relay::Route& route, const http::RequestHead& head, c
     // A tag is ours whatever Accept says: by GET, or by the method that opened its channel.
     if (is_listed || head.method == "GET") return true;
     auto* host = channels_.find(replay::parse_id(id.value).tag);
-    return host && host->channel().setup().method == head.method;
+    if (!host || host->channel().setup().method != head.method) return false;
+    // Nobody else learns that there is such a tag.
+    return !route.identity.authorize.empty() ||
+           host->binding().identity == relay::identity_of(head.fields, route.identity);
   }
   if (!is_listed || head.is_upgrade) return false;
   return route.match.accept == relay::Accept::Any || id.is_present || accepts_event_stream(head.fields);
@@ -438,6 +442,7 @@ void Worker::close_all() {
   channels_.close_all();
   for (const auto& readers : std::exchange(remote_readers_, {})) readers->drop_group();
   authorizer_.clear();
+  snapshots_.clear();
   pool_.close_idle();
   counters_.connections = 0;
 }

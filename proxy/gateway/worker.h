@@ -21,7 +21,10 @@
 #include "gateway/client_session.h"
 #include "gateway/idle_channels.h"
 #include "gateway/options.h"
+#include "gateway/orphans.h"
+#include "gateway/reattachments.h"
 #include "gateway/retired.h"
+#include "gateway/snapshot.h"
 #include "gateway/upstream_pool.h"
 #include "net/deadline.h"
 #include "net/listener.h"
@@ -45,6 +48,9 @@ struct House {
   // Who gives a loop's channels their ids; empty: nobody, and each id is one more than the last.
   std::function<std::unique_ptr<relay::Sequencers>(net::DeadlineQueue&)> open_sequencers{};
   replay::Beginnings beginnings{};
+  Orphans orphans{};
+  Reattachments reattachments{};
+  std::atomic<std::uint64_t> held_content{0};  // Bytes of requests that are read whole before they are decided about.
   // All loops, in order; set before any of them runs. A channel belongs to the loop that its key's hash names.
   std::vector<class Worker*> workers{};
   std::atomic<std::uint64_t> connections{0};           // Clients, on all loops.
@@ -135,6 +141,7 @@ class Worker final : private ClientHandler, private net::ListenerClient {
   [[nodiscard]] replay::Store* store() { return store_.get(); }                // Null: logs live in memory only.
   [[nodiscard]] relay::Sequencers* sequencers() { return sequencers_.get(); }  // Null: see the house.
   [[nodiscard]] Authorizer& authorizer() { return authorizer_; }
+  [[nodiscard]] Snapshots& snapshots() { return snapshots_; }
   [[nodiscard]] WorkerCounters& counters() { return counters_; }
   [[nodiscard]] relay::RouteCounters& route_counters(const std::string& route);
   // One access line, one count. status: what the client got; the record says why, if that hides something.
@@ -193,6 +200,7 @@ class Worker final : private ClientHandler, private net::ListenerClient {
   std::unordered_set<std::shared_ptr<RemoteReaders>> remote_readers_;
   ChannelTable channels_;
   Authorizer authorizer_;
+  Snapshots snapshots_;
   std::vector<net::Owned<net::Listener>> listeners_;
   std::unordered_map<ClientSession*, std::unique_ptr<ClientSession>> sessions_;
   // Over limits.connections: heard out, and answered that there is no room.

@@ -24,6 +24,10 @@ void RouteCounts::add(const RouteCounts& other) {
   subscribers += other.subscribers;
   channels += other.channels;
   orphans += other.orphans;
+  orphans_cancelled += other.orphans_cancelled;
+  orphaned_events += other.orphaned_events;
+  orphaned_bytes += other.orphaned_bytes;
+  reattached += other.reattached;
   upstream_connected += other.upstream_connected;
   upstream_reconnects += other.upstream_reconnects;
   delivery_seconds.add(other.delivery_seconds);

@@ -54,7 +54,10 @@ struct RouteCounts {
   std::array<std::uint64_t, kTroubleReasons> trouble{};
   std::uint64_t subscribers = 0;
   std::uint64_t channels = 0;
-  std::uint64_t orphans = 0;
+  std::uint64_t orphans_cancelled = 0;
+  std::uint64_t orphaned_events = 0;  // Appended to sessions that nobody read at that time.
+  std::uint64_t orphaned_bytes = 0;
+  std::uint64_t reattached = 0;
   std::uint64_t upstream_connected = 0;
   std::uint64_t upstream_reconnects = 0;
   Histogram<12> delivery_seconds;
@@ -65,6 +68,7 @@ struct RouteCounts {
   std::uint64_t ids_rewritten = 0;
   std::uint64_t duplicates = 0;  // Frames sent twice with one id to one subscriber: 0 unless there is a bug.
   // Gauges that are read off the channels when asked.
+  std::uint64_t orphans = 0;
   std::uint64_t window_events = 0;
   std::uint64_t window_bytes = 0;
 

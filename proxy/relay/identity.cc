@@ -110,6 +110,14 @@ std::string identity_of(const http::Fields& fields, const Identity& identity) {
   return {reinterpret_cast<const char*>(digest.data()), digest.size()};
 }
 
+std::string authorised_identity(std::string_view said) {
+  if (said.empty()) return {};
+  std::string parts;
+  add_part(parts, 'a', said);
+  const Digest digest = sha256(parts);
+  return {reinterpret_cast<const char*>(digest.data()), digest.size()};
+}
+
 std::vector<std::pair<std::string_view, std::string_view>> identity_cookie_pairs(const http::Fields& fields,
                                                                                  const Identity& identity) {
   std::vector<std::pair<std::string_view, std::string_view>> cookies;

@@ -17,6 +17,9 @@ namespace ssequel::relay {
 // Neither the order of different fields nor that of different cookies counts.
 [[nodiscard]] std::string identity_of(const http::Fields& fields, const Identity& identity);
 
+// The same of what an authoriser says of a request (`identity.authorize`); empty if it says nothing.
+[[nodiscard]] std::string authorised_identity(std::string_view said);
+
 // True if the field belongs to the identity (a name, or a prefix ending in *).
 [[nodiscard]] bool is_identity_field(std::string_view name, const Identity& identity) noexcept;
 // The cookies that are part of a request's identity, (name, whole pair), and their names as a log line tells them. The

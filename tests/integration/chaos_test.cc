@@ -47,7 +47,9 @@ class Chaos {
     CHECK(worker.busy_sessions() == 0);
     CHECK(worker.channels().size() == 0);
     CHECK(worker.pool().connections() == 0);
-    for (const auto* route : {"session", "shared"}) {
+    CHECK(worker.house().held_content == 0);
+    for (const auto* route : {"session", "named", "shared"}) {
+      CHECK(worker.house().orphans.count(route) == 0);
       const auto& counters = proxy_.counters(route);
       CHECK(counters.duplicates == 0);
       CHECK(counters.subscribers == 0);
@@ -65,13 +67,23 @@ class Chaos {
     session.window.bytes = 4096;
     session.event_bytes = 1024;
     session.heartbeat = 15ms;
+    session.reattach = {"Idempotency-Key"};
+    session.orphans_per_identity = 2;
+    session.on_gap.snapshot = "/state";
+    // Whose it is says an authoriser that is as moody as everybody else.
+    auto named = session;
+    named.name = "named";
+    named.match.path = "/named/**";
+    named.authorize = {.kind = relay::Authorize::Kind::Path, .path = "/auth"};
+    named.authorize_cache = 5ms;
+    named.identity.authorize = "X-User-Id";
     auto shared = shared_route("/shared/**");
     shared.retain = 30ms;
     shared.linger = 20ms;
     shared.max_age = 60ms;
     shared.window.bytes = 4096;
     shared.event_bytes = 1024;
-    options.routes = {session, shared};
+    options.routes = {session, named, shared};
     options.limits.channels = 8;
     options.limits.connections = 40;
     options.limits.upstream_connections = 16;
@@ -91,7 +103,8 @@ class Chaos {
   [[nodiscard]] std::string request() {
     std::string id;
     if (!ids_.empty() && chance(2)) id = last_event_id(any_of(ids_));
-    switch (up_to(8)) {
+    const std::string_view target = chance(3) ? "/named/a" : "/events/a";
+    switch (up_to(11)) {
       case 0:
         return "GET /plain HTTP/1.1\r\nHost: a\r\n\r\n";
       case 1:
@@ -99,7 +112,14 @@ class Chaos {
       case 2:
         return "GET /plain HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\nmore";
       case 3:
-        return post("/events/a", "prompt", id);
+        return post(target, "prompt", id);
+      case 8:
+      case 9:
+        return post(target, chance(3) ? "prompt" : "question", "Idempotency-Key: k\r\n");
+      case 10:
+        return std::string("POST ").append(target) +
+               " HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\nIdempotency-Key: k\r\nAuthorization: b\r\n"
+               "Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nques\r\n4\r\ntion\r\n0\r\n\r\n";
       case 4:
         return "GET /events/a HTTP/1.0\r\nAccept: text/event-stream\r\n" + id + "\r\n";
       case 5:
@@ -111,7 +131,8 @@ class Chaos {
         return "OPTIONS /events/a HTTP/1.1\r\nHost: a\r\nAccess-Control-Request-Method: GET\r\n"
                "Access-Control-Request-Headers: last-event-id\r\nOrigin: http://o\r\n\r\n";
       default:
-        return "GET /events/a HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\n" + id + "\r\n";
+        return std::string("GET ").append(target) + " HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\n" + id +
+               "\r\n";
     }
   }
 

@@ -2,6 +2,7 @@
 // subscribers were accepted, a session is found by its tag from any loop, and a drain ends them all.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <csignal>
 #include <set>
 #include <thread>
@@ -197,6 +198,64 @@ TEST_CASE("the content of a GET whose tag is gone goes upstream, on whatever loo
     REQUIRE(client.await_content("data: one"));
     CHECK(client.field("Ssequel-Resume") == "sync-required; reason=unknown");
   }
+}
+
+TEST_CASE("a repeated request is asked once and joined from every loop, at the same moment and later") {
+  auto route = session_route();
+  route.match.methods = {"GET", "POST"};
+  route.reattach = {"Idempotency-Key"};
+  ThreadedProxy proxy({route});
+  std::vector<TestClient> clients;
+  const auto repeat = [&] {
+    TestClient client(proxy.loop, RawSocket::connect_tcp(proxy.port));
+    client.send(
+        "POST /events/a HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\nIdempotency-Key: k\r\n"
+        "Content-Length: 2\r\n\r\nhi");
+    clients.push_back(std::move(client));
+  };
+  for (int i = 0; i < 12; ++i) repeat();
+  auto* upstream = proxy.origin.next();
+  REQUIRE(upstream);
+  CHECK(upstream->request.content == "hi");
+  upstream->answer("{}", 200, "Content-Type: application/json\r\n");  // No stream: the next one asks.
+  upstream = proxy.origin.next();
+  REQUIRE(upstream);
+  upstream->begin_stream();
+  upstream->chunk("data: one\n\n");
+  const auto streams = [&clients] {
+    return std::count_if(clients.begin(), clients.end(), [](auto& client) { return !client.events().empty(); });
+  };
+  REQUIRE(proxy.loop.run_until([&] { return streams() == 11; }, std::chrono::seconds(30)));
+  for (int i = 0; i < 12; ++i) repeat();
+  upstream->chunk("data: two\n\n");
+  upstream->end_stream();
+  REQUIRE(proxy.loop.run_until([&] { return streams() == 23; }, std::chrono::seconds(30)));
+  for (auto& client : clients) {
+    REQUIRE(client.await_complete());
+    if (client.content() != "{}") CHECK(client.data() == std::vector<std::string>{"one", "two"});
+  }
+  CHECK(proxy.origin.requests() == 2);
+}
+
+TEST_CASE("orphans are bounded for the whole process, whichever loop they are on") {
+  auto route = session_route();
+  route.linger = relay::kForever;
+  route.orphans_total = 3;
+  ThreadedProxy proxy({route});
+  std::vector<OriginConnection*> upstreams;
+  for (int i = 0; i < 9; ++i) {
+    auto client = proxy.get("/events/a");
+    upstreams.push_back(proxy.origin.next());
+    REQUIRE(upstreams.back());
+    upstreams.back()->begin_stream();
+    REQUIRE(client.await_head());
+  }
+  const auto gone = [&] {
+    return std::count_if(upstreams.begin(), upstreams.end(), [](auto* upstream) { return upstream->is_gone(); });
+  };
+  REQUIRE(proxy.loop.run_until([&] { return gone() == 6; }, std::chrono::seconds(30)));
+  static_cast<void>(proxy.loop.run_until([] { return false; }, Millis(50)));
+  CHECK(gone() == 6);
 }
 
 TEST_CASE("a drain ends the streams of every loop, and the program with exit code 0") {

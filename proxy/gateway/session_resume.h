@@ -1,0 +1,33 @@
+// A request on a session route whose Last-Event-ID has a tag's form.
+#pragma once
+
+#include "gateway/session_pending.h"
+#include "gateway/stream_answer.h"
+
+namespace ssequel::gateway {
+
+class SessionResume final : public PendingSession, private ContinueWaiter {
+ public:
+  struct Luggage {};
+  SessionResume(Worker& worker, ClientSession& client, SessionContext context, AccessRecord record, Luggage = {});
+  ~SessionResume() override;
+  void start();
+
+ private:
+  void on_admitted() override { resume(); }
+  void on_continued() override;
+  void leave() override;
+  void resume();
+  // True if the request is at the very end, and another one asks the upstream already.
+  bool waits_for_another(ChannelHost& host);
+  void resume_in(ChannelHost& host);
+  // At the very end of a log that has ended. True: answered.
+  bool answer_at_end(ChannelHost& host, replay::Place place);
+  void without_channel();
+  void break_off_unknown();
+  [[nodiscard]] ChannelHost* known_channel();
+
+  bool is_waiting_ = false;  // For another one's question to the upstream.
+};
+
+}  // namespace ssequel::gateway
