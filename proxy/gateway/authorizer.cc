@@ -17,7 +17,7 @@ namespace {
 constexpr std::size_t kMaxAdmissions = 100'000;
 
 // Everything that the answer may depend on, as far as it is the route's or the target's.
-std::string question_key(const relay::Route& route, const http::RequestHead& head, const std::string& identity) {
+std::string question_key(const relay::Route& route, const http::RequestHead& head) {
   std::string text;
   const auto add = [&text](std::string_view part) {
     text.append(std::to_string(part.size())).append(":").append(part);
@@ -26,7 +26,7 @@ std::string question_key(const relay::Route& route, const http::RequestHead& hea
   add(route.authorize.path);
   add(route.identity.authorize);
   add(head.host);
-  add(identity);
+  add(relay::credential_of(head.fields, route.identity));
   add(head.method);
   add(relay::shared_target(head, route));
   // The target may hold a credential: only its digest is kept.
@@ -121,9 +121,9 @@ std::string Authorizer::question_text(const relay::Route& route, const http::Req
   return text;
 }
 
-void Authorizer::ask(const relay::Route& route, const http::RequestHead& head, const std::string& identity,
-                     const std::string& peer_address, AuthorizeWaiter& waiter) {
-  auto key = question_key(route, head, identity);
+void Authorizer::ask(const relay::Route& route, const http::RequestHead& head, const std::string& peer_address,
+                     AuthorizeWaiter& waiter) {
+  auto key = question_key(route, head);
   const Millis now = worker_.loop().now();
   if (const auto known = admissions_.find(key); known != admissions_.end()) {
     if (known->second.until > now) {

@@ -1,5 +1,5 @@
 // `authorize: probe` and `authorize: {path}`: asks the upstream whether a request may read, one question at a time for
-// each identity and target, and remembers admissions (never refusals) for `authorize_cache`. Fails closed.
+// each credential and target, and remembers admissions (never refusals) for `authorize_cache`. Fails closed.
 //
 // A verdict is as old as its question: what holds for `authorize_cache` was true when it was asked. Whoever comes later
 // than that, while the question is still open, waits for the next one, which is asked once for all of them.
@@ -41,8 +41,8 @@ class Authorizer {
  public:
   explicit Authorizer(Worker& worker) : worker_(worker), rounds_(worker) {}
   // The waiter hears once, maybe at once; forget() it before it dies.
-  void ask(const relay::Route& route, const http::RequestHead& head, const std::string& identity,
-           const std::string& peer_address, AuthorizeWaiter& waiter);
+  void ask(const relay::Route& route, const http::RequestHead& head, const std::string& peer_address,
+           AuthorizeWaiter& waiter);
   void forget(AuthorizeWaiter& waiter) { rounds_.forget(waiter); }
   void clear() { rounds_.clear(); }
 

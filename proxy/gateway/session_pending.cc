@@ -47,7 +47,7 @@ bool PendingSession::needs_admission() const {
 void PendingSession::ask_authorizer() {
   is_asking_ = true;
   client_.hold_content(true);
-  worker_.authorizer().ask(*context_.route, context_.head, context_.identity, client_.peer_address(), *this);
+  worker_.authorizer().ask(*context_.route, context_.head, client_.peer_address(), *this);
 }
 
 void PendingSession::on_verdict(const Verdict& verdict) {

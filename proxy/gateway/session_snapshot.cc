@@ -18,7 +18,6 @@ void SessionSnapshot::start(const relay::Channel& channel) {
   if (luggage_.is_opener) client_.hold_content(true);
   worker_.snapshots().ask({.route = channel.route(),
                            .log = *channel.log(),
-                           .identity = context_.identity,
                            .fields = context_.head.fields,
                            .host = context_.head.host,
                            .peer_address = client_.peer_address()},

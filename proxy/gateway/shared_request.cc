@@ -62,7 +62,7 @@ void SharedRequest::start() {
   identity_ = relay::identity_of(head_.fields, route_->identity);
   if (route_->authorize.kind == relay::Authorize::Kind::Path) {
     step_ = Step::Authorizing;
-    worker_.authorizer().ask(*route_, head_, identity_, client_.peer_address(), *this);
+    worker_.authorizer().ask(*route_, head_, client_.peer_address(), *this);
     return;
   }
   attach();
@@ -112,7 +112,7 @@ bool SharedRequest::is_inside(const replay::ReplayLog& log) const {
 bool SharedRequest::probe() {
   if (route_->authorize.kind != relay::Authorize::Kind::Probe || is_authorized_ || has_verdict_) return false;
   step_ = Step::Authorizing;
-  worker_.authorizer().ask(*route_, head_, identity_, client_.peer_address(), *this);
+  worker_.authorizer().ask(*route_, head_, client_.peer_address(), *this);
   return true;
 }
 
@@ -379,7 +379,6 @@ void SharedRequest::place(ChannelHost& host) {
   step_ = Step::Snapshot;
   worker_.snapshots().ask({.route = *route_,
                            .log = *host.channel().log(),
-                           .identity = identity_,
                            .fields = head_.fields,
                            .host = head_.host,
                            .peer_address = client_.peer_address()},

@@ -6,6 +6,7 @@
 
 #include "base/ascii.h"
 #include "gateway/worker.h"
+#include "relay/identity.h"
 #include "relay/upstream_request.h"
 
 namespace ssequel::gateway {
@@ -33,7 +34,8 @@ bool is_text(std::string_view content_type) {
 void Snapshots::ask(const SnapshotRequest& request, SnapshotWaiter& waiter) {
   SideRounds::Ask ask;
   // A log has no name of its own that fits all routes, but only one address while somebody asks for it.
-  ask.key = std::to_string(reinterpret_cast<std::uintptr_t>(&request.log)) + ":" + request.identity;
+  ask.key = std::to_string(reinterpret_cast<std::uintptr_t>(&request.log)) + ":" +
+            relay::credential_of(request.fields, request.route.identity);
   ask.holds_for = Millis(-1);
   ask.max_content = request.route.event_bytes;
   ask.text = [&] { return snapshot_request(request, worker_.settings().options.via); };

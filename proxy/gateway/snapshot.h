@@ -1,5 +1,5 @@
 // The content of `on_gap.snapshot`: a GET of that path with the subscriber's own fields, and what of the answer counts.
-// One at a time for each subscriber's identity and log: those who come while one is fetched, which may be older than
+// One at a time for each credential and log: those who come while one is fetched, which may be older than
 // their place in the log, share the next one.
 #pragma once
 
@@ -26,8 +26,7 @@ class SnapshotWaiter : public SideWaiter {
 struct SnapshotRequest {
   const relay::Route& route;
   const replay::ReplayLog& log;  // Which its place is in.
-  const std::string& identity;
-  const http::Fields& fields;  // Of the subscriber's own request; host, peer_address: as it came.
+  const http::Fields& fields;    // Of the subscriber's own request; host, peer_address: as it came.
   std::string_view host;
   std::string_view peer_address;
 };

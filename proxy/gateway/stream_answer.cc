@@ -194,7 +194,6 @@ void begin_stream(Worker& worker, ClientSession& client, ChannelHost& host, Acce
   start.snapshot_source = start.credential;
   if (!start.snapshot_source && !route.on_gap.snapshot.empty()) {
     auto source = std::make_shared<relay::Credential>();
-    source->identity = host.binding().identity;
     source->fields = answer.head->fields;
     source->peer_address = client.peer_address();
     start.snapshot_source = std::move(source);

@@ -277,7 +277,6 @@ void Subscription::fall_behind() {
   is_awaiting_snapshot_ = true;
   worker_.snapshots().ask({.route = route,
                            .log = *log_,
-                           .identity = snapshot_source_->identity,
                            .fields = snapshot_source_->fields,
                            .host = group_->request_host(),
                            .peer_address = snapshot_source_->peer_address},

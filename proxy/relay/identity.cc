@@ -110,6 +110,11 @@ std::string identity_of(const http::Fields& fields, const Identity& identity) {
   return {reinterpret_cast<const char*>(digest.data()), digest.size()};
 }
 
+std::string credential_of(const http::Fields& fields, const Identity& identity) {
+  static const Identity kUsual;
+  return identity_of(fields, identity) + identity_of(fields, kUsual);
+}
+
 std::string authorised_identity(std::string_view said) {
   if (said.empty()) return {};
   std::string parts;

@@ -20,6 +20,10 @@ namespace ssequel::relay {
 // The same of what an authoriser says of a request (`identity.authorize`); empty if it says nothing.
 [[nodiscard]] std::string authorised_identity(std::string_view said);
 
+// By what an upstream may know who is asking: the identity, and all that usually says so whether the route counts it or
+// not. What one request was told, let in or given, another one is only if this is the same. Empty if there is nothing.
+[[nodiscard]] std::string credential_of(const http::Fields& fields, const Identity& identity);
+
 // True if the field belongs to the identity (a name, or a prefix ending in *).
 [[nodiscard]] bool is_identity_field(std::string_view name, const Identity& identity) noexcept;
 // The cookies that are part of a request's identity, (name, whole pair), and their names as a log line tells them. The

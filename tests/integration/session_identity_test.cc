@@ -59,6 +59,22 @@ TEST_CASE("identity.authorize: a session outlives its user's token, and is nobod
   CHECK(other.data().front().find("\"unknown\"") != std::string::npos);
 }
 
+TEST_CASE("identity.authorize: who one token is says nothing of another, even if no field counts as an identity") {
+  auto route = named_by_authorizer();
+  route.authorize_cache = 10s;
+  route.identity.fields = {};
+  ProxyFixture proxy(route);
+  auto session = open_as(proxy, proxy.get_stream("/events/a", "Authorization: a\r\n"), "alice", "data: one\n\n");
+  auto same = proxy.resume("/events/a", session.id, "Authorization: a\r\n");
+  REQUIRE(same.await_head());
+  CHECK(same.field("Ssequel-Resume") == "live");
+  auto other = proxy.resume("/events/a", session.id, "Authorization: b\r\n");
+  admit(proxy, "bob");
+  proxy.origin.next()->begin_stream();
+  REQUIRE(other.await_head());
+  CHECK(other.field("Ssequel-Resume") == "sync-required; reason=unknown");
+}
+
 TEST_CASE("identity.authorize: the content that came while the authoriser was asked goes upstream") {
   ProxyFixture proxy(named_by_authorizer());
   auto client = proxy.request(post("/events/a", "question"));

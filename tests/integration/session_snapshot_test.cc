@@ -101,6 +101,25 @@ TEST_CASE("a hundred with one credential fetch two snapshots, one after the othe
   CHECK(story.proxy.origin.requests() == before + 1);
 }
 
+TEST_CASE("nobody is given a snapshot that was fetched with another one's credential, whatever counts as identity") {
+  auto route = with_snapshot(public_route());
+  route.identity.fields = {};
+  SharedStory story(route);
+  story.say("one");
+  auto first = story.proxy.resume("/events/a", "none", "Cookie: sid=a\r\n");
+  auto* asked = story.proxy.origin.next();
+  story.proxy.settle();
+  auto second = story.proxy.resume("/events/a", "none", "Cookie: sid=b\r\n");
+  auto* other = story.proxy.origin.next();
+  CHECK(other->request.field("Cookie") == "sid=b");
+  asked->answer("a's", 200, "Content-Type: text/plain\r\n");
+  other->answer("b's", 200, "Content-Type: text/plain\r\n");
+  REQUIRE(first.await_events(1));
+  REQUIRE(second.await_events(1));
+  CHECK(first.data() == Strings{"a's"});
+  CHECK(second.data() == Strings{"b's"});
+}
+
 TEST_CASE("a snapshot that fails is told to all who wait for one, and not tried for each of them") {
   SharedStory story(with_snapshot(public_route()));
   story.say("one");
