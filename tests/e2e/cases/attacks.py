@@ -8,7 +8,7 @@ import time
 from urllib.parse import quote_from_bytes
 
 from support.feed import data as data_of
-from support.runner import Failure, case, check, check_equal
+from support.runner import Failure, case, check, check_equal, eventually
 from support.setup import SESSION, SHARED, start_proxy, start_upstream
 from support.upstreams import Feed
 from support.wire import Connection, EventStreamParser, Subscription, Truncated, fetch
@@ -312,3 +312,37 @@ async def guessing(t):
     async with Subscription(proxy.port, "/v1/a", method="POST", content=b"{}", fields=list(ALICE),
                             last_event_id=events[4]["id"]) as alice:
         check_equal(await alice.take(15), events[5:], "what alice reads on")
+
+
+@case("who asks and leaves again and again is cut at orphans.per_identity, and nobody else is", timeout=60)
+async def orphans(t):
+    upstream = await start_upstream(t, {"/v1/a": forever})
+    proxy = await start_proxy(t, upstream, routes=ROUTES.replace(
+        "accept: any}\n", "accept: any}\n  orphans: {per_identity: 3, total: 100}\n"))
+
+    async def leaves(who):
+        async with Subscription(proxy.port, "/v1/a", method="POST", content=b"{}", accept=None,
+                                fields=[("Authorization", f"Bearer {who}")]) as client:
+            return (await client.take(3))[-1]["id"]
+
+    def kept(who):
+        return [one for one in upstream.open if one.request.get("Authorization") == f"Bearer {who}"]
+
+    bobs = [await leaves("bob") for _ in range(2)]
+    alices = [await leaves("alice") for _ in range(10)]
+    await eventually(lambda: len(kept("alice")) <= 3, "alice's requests are cut down to three", 30)
+    check_equal((len(kept("alice")), len(kept("bob"))), (3, 2), "requests that the service is still answering")
+    check_equal(await proxy.metric("ssequel_orphans"), 5, "ssequel_orphans")
+    # The oldest were cancelled; the latest and another's can still be read.
+    for who, last in (("alice", alices[-1]), ("bob", bobs[0])):
+        async with Subscription(proxy.port, "/v1/a", method="POST", content=b"{}", accept=None, last_event_id=last,
+                                fields=[("Authorization", f"Bearer {who}")]) as client:
+            check_equal([event["id"].rpartition("-")[2] for event in await client.take(3)], ["4", "5", "6"], who)
+    async with Subscription(proxy.port, "/v1/a", method="POST", content=b"{}", accept=None, last_event_id=alices[0],
+                            fields=[("Authorization", "Bearer alice")]) as client:
+        events = await client.to_end()
+        check_equal((events[-1]["type"], client.ended), ("sync-required", "broken"), "what a cancelled one says")
+
+
+async def forever(exchange):
+    await Feed(own_counter=True, total=20, ends=False).serve(exchange)

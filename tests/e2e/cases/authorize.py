@@ -44,6 +44,7 @@ class Guard:
         self.most_asking = 0
         self.opened = False
         self.pause = 0.0
+        self.users = {}  # By credential: what an answer of success says in X-User-Id.
 
     def table(self):
         return {"/events": self.events, "/auth": self.authorise, "/elsewhere": self.elsewhere}
@@ -80,7 +81,8 @@ class Guard:
                 await self.feed.serve(exchange)
                 self.asking += 1
             else:
-                await exchange.respond(200, b"")
+                user = self.users.get(self.who(exchange))
+                await exchange.respond(200, b"", [("X-User-Id", user)] if user else [])
         finally:
             self.asking -= 1
 
@@ -327,3 +329,28 @@ async def original(t):
     check_equal((question.all("X-Original-URI"), question.all("X-Original-Method")), (["/events"], ["GET"]), "what it is told")
     check_equal(question.get("Authorization"), "Bearer alice", "the credentials it is shown")
     check_equal(question.get("Last-Event-ID"), None, "an id of ours at the authoriser")
+
+
+@case("with identity.authorize a session is its user's, over new tokens, whatever else a client says", timeout=30)
+async def user(t):
+    guard = Guard()
+    guard.users = {"alice-1": "alice", "alice-2": "alice", "bob-1": "bob"}
+    upstream = await start_upstream(t, guard.table())
+    proxy = await start_proxy(t, upstream, routes=SESSION_POST + ASKS["a path"] +
+                              "  authorize_cache: 0\n  identity: {authorize: X-User-Id}\n")
+
+    def as_user(token, *more, last_event_id=None):
+        return Subscription(proxy.port, method="POST", content=b"{}", last_event_id=last_event_id, timeout=30,
+                            fields=[("Authorization", f"Bearer {token}"), *more])
+
+    async with as_user("alice-1") as alice:
+        events = await alice.take(20)
+    async with as_user("alice-2", last_event_id=events[4]["id"]) as alice:
+        check_equal(await alice.take(15), events[5:], "what alice reads on with a new token")
+    for more in ([], [("X-User-Id", "alice")], [("Cookie", "X-User-Id=alice")]):
+        async with as_user("bob-1", *more, last_event_id=events[4]["id"]) as bob:
+            said = await bob.to_end()
+            check_equal(([event["type"] for event in said], bob.ended), (["sync-required"], "broken"), f"bob with {more}")
+            check('"unknown"' in said[0]["data"], f"bob is told {said[0]}")
+    posts = [request for request in upstream.requests if request.method == "POST"]
+    check_equal(len(posts), 1, "requests for the stream")

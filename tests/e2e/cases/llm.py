@@ -399,3 +399,40 @@ def overlaps(name, route):
 
 for _name, _route in OVERLAPPING.items():
     overlaps(_name, _route)
+
+
+REATTACH = COMPLETIONS + "  reattach: [Idempotency-Key]\n"
+
+
+@case("a question that an SDK sends again by itself joins its answer, and the service is asked once", timeout=60)
+async def sent_again(t):
+    model = await start_model(t)
+    proxy = await start_proxy(t, model, routes=REATTACH)
+    # Two connections are lost inside the answer's head: what the library sends again has no id yet.
+    relay = await start_relay(t, proxy.port, cuts=iter([20, 90] + [None] * 50).__next__)
+    client = await start_asker(t, "openai", relay.port, ask="60 words, 5 ms", retries=5,
+                               headers={"Idempotency-Key": "7f0c"})
+    done = await outcome(client)
+    check_equal((done.get("text"), done.get("tokens")), (answer(60), 60), f"the answer: {done}")
+    check_equal(relay.cut, 2, "connections lost")
+    check_equal([one["ended"] for one in await model.asked()], ["told"], "what the service was asked")
+
+
+@case("only the same question of the same asker with the same key joins an answer", timeout=30)
+async def joins(t):
+    model = await start_model(t)
+    proxy = await start_proxy(t, model, routes=REATTACH)
+
+    async def ask(ask="40 words, 2 ms", key="k1", who="sk-raw"):
+        async with question(proxy.port, ask, fields=[("Authorization", f"Bearer {who}"), ("Idempotency-Key", key)]) as one:
+            return await one.to_end()
+
+    first, second = await asyncio.gather(ask(), ask())  # At the same moment.
+    check_equal(second, first, "the events of the same question at the same time")
+    check_equal(await ask(), first, "the events of the same question afterwards")
+    check_equal(text_of(first[:-2]), answer(40), "the text")
+    check_equal(len(await model.asked()), 1, "how often the service was asked")
+    for number, other in enumerate([{"ask": "41 words, 2 ms"}, {"key": "k2"}, {"who": "sk-thief"}]):
+        events = await ask(**other)
+        check(events[0]["id"].partition("-")[0] != first[0]["id"].partition("-")[0], f"{other} was given another's answer")
+        check_equal(len(await model.asked()), 2 + number, f"how often the service was asked after {other}")

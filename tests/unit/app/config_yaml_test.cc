@@ -90,7 +90,7 @@ TEST_CASE("the reference in the folder is the one of the program") {
 }
 
 TEST_CASE("every example is valid as it stands, without a warning and without a variable") {
-  for (const auto name : {"minimal.yaml", "shared-feed.yaml", "llm-session.yaml", "full.yaml"}) {
+  for (const auto name : {"minimal.yaml", "shared-feed.yaml", "llm-session.yaml", "mcp.yaml", "full.yaml"}) {
     CAPTURE(name);
     const auto config = load_config((config_folder() / name).string(), environment());
     const auto problems = config ? std::string() : config.error().context;
