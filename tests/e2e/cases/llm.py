@@ -275,7 +275,7 @@ async def start_page(t, routes):
 async def reloads(t):
     page = await start_page(t, COMPLETIONS)
     for query in ("", "?keep=base"):  # With the text so far kept, and with the answer replayed from its beginning.
-        await page.asks(query, "150 words, 5 ms")
+        await page.asks(query, "150 words, 10 ms")
         for length in (100, 400):
             text = await page.shows(f"text.length > {length}")
             check(answer(150).startswith(text), f"shown before a reload: {text[-80:]!r}")
