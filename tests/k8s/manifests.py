@@ -22,14 +22,14 @@ NOT_YET = re.compile(r"^[^ ]+:\d+:\d+: [\w.\[\]]+: found (\w+), allowed: [\w, ]+
 
 
 def load(*files):
-    done = subprocess.run(["node", HERE / "documents.mjs", *files], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(["node", HERE / "documents.mjs", *files], capture_output=True, text=True, timeout=300, check=False)
     expect(done.returncode == 0, done.stderr)
     return json.loads(done.stdout)
 
 
 def build(folder):
     """What kustomize makes of a folder, as documents."""
-    done = subprocess.run([KUSTOMIZE, "build", folder], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([KUSTOMIZE, "build", folder], capture_output=True, text=True, timeout=300, check=False)
     expect(done.returncode == 0, done.stderr.strip())
     expect("deprecated" not in done.stderr, done.stderr.strip())
     built = WORK / "built" / f"{Path(folder).name}.yaml"
@@ -130,7 +130,7 @@ def config_check(binary, container, text, path):
             env[variable["name"]] = "redis://ssequel-redis:6379/0"
         else:
             env[variable["name"]] = variable.get("value", "app-0")
-    done = subprocess.run([binary, "check", path], env=env, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run([binary, "check", path], env=env, capture_output=True, text=True, timeout=300, check=False)
     if done.returncode == 0:
         equal(done.stderr, "", "warnings")
         return []

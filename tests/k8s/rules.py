@@ -20,7 +20,7 @@ METRIC = re.compile(r"\b(?:sse|ssequel)_\w+\b|\blast_event_id_mismatch_total\b|\
 
 
 def promtool(*arguments):
-    done = subprocess.run([PROMTOOL, *arguments], cwd=RULES.parent, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run([PROMTOOL, *arguments], cwd=RULES.parent, capture_output=True, text=True, timeout=600, check=False)
     expect(done.returncode == 0, (done.stdout + done.stderr).strip())
 
 

@@ -42,7 +42,7 @@ def check(documents, folder):
         ["node", HERE / "node_modules/typescript/bin/tsc", "--noEmit", "--strict", "--skipLibCheck", "--target", "es2022",
          "--module", "esnext", "--moduleResolution", "bundler", "--pretty", "false",
          *(f"{stem}.ts" for stem in names)],
-        cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+        cwd=folder, capture_output=True, text=True, timeout=900, check=False)
     wrong = {}
     for line in done.stdout.splitlines():
         found = re.match(r"(.+?)\.ts\(\d+,\d+\): (error .*)", line)
