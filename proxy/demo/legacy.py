@@ -43,7 +43,8 @@ class Orders:
         if kind == 1:
             lines.insert(0, f"id: {uuid.uuid4()}")
         elif kind == 2:
-            lines.insert(0, f"id: {random.getrandbits(40):x}")
+            # With a letter: one of digits only could be an id of Ssequel's, too, as the demo has them begin at 1.
+            lines.insert(0, f"id: {random.getrandbits(36):x}{random.choice('abcdef')}")
         return "\n".join(lines).encode()
 
     async def run(self):
