@@ -241,9 +241,14 @@ class Crash:
             if self.store:
                 self.dump()
         finally:
-            for task in tasks:
-                task.cancel()
-            results = await asyncio.gather(*tasks, return_exceptions=True)
+            # A reader may take being cancelled for a connection that was lost, and go on.
+            self.stop.set()
+            for _ in range(100):
+                for task in tasks:
+                    task.cancel()
+                if not (await asyncio.wait(tasks, timeout=0.1))[1]:
+                    break
+            results = [task.exception() if task.done() and not task.cancelled() else None for task in tasks]
             await self.proxy.process.stop()
             await self.upstream.stop()
             self.history.close()

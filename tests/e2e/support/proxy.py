@@ -77,7 +77,7 @@ class Proxy:
             except (OSError, Failure, EOFError):
                 return False
 
-        await eventually(asks, "ssequel is ready", timeout=15)
+        await eventually(asks, "ssequel is ready", timeout=60)
 
     @property
     def log(self):
