@@ -134,7 +134,7 @@ void flip_in(const std::string& name, bool is_killed, std::uint64_t seeds, std::
   }
   MESSAGE(name << std::string(is_killed ? " (killed): " : " (stopped): ") << outcomes.right << " right, "
                << outcomes.told << " told, " << outcomes.set_aside << " set aside, " << outcomes.refused << " refused");
-  CHECK(outcomes.told + outcomes.refused >= least_told / kStride);
+  CHECK(outcomes.told + outcomes.refused >= at_least(least_told));
 }
 
 TEST_CASE("random damage of the files is found, or is where it does no harm") {

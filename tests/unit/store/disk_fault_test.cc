@@ -207,25 +207,25 @@ TEST_CASE("the story itself goes well, and every kind of call is made in it") {
 
 TEST_CASE("sync os: each write fails in turn, and nothing that was committed is missing or different") {
   const auto outcome = fail_each(false, {VfsCall::Write});
-  CHECK(outcome.met >= 250 / kStride);
+  CHECK(outcome.met >= at_least(250));
   CHECK(outcome.told == 0);
 }
 
 TEST_CASE("sync always: each write fails in turn, and nothing that was committed is missing or different") {
   const auto outcome = fail_each(true, {VfsCall::Write});
-  CHECK(outcome.met >= 250 / kStride);
+  CHECK(outcome.met >= at_least(250));
   CHECK(outcome.told == 0);
 }
 
 TEST_CASE("sync os: each read fails in turn, and nothing that was committed is missing or different") {
   const auto outcome = fail_each(false, {VfsCall::Read});
-  CHECK(outcome.met >= 60 / kStride);
+  CHECK(outcome.met >= at_least(60));
   CHECK(outcome.told == 0);
 }
 
 TEST_CASE("sync always: each read fails in turn, and nothing that was committed is missing or different") {
   const auto outcome = fail_each(true, {VfsCall::Read});
-  CHECK(outcome.met >= 60 / kStride);
+  CHECK(outcome.met >= at_least(60));
   CHECK(outcome.told == 0);
 }
 
@@ -234,13 +234,13 @@ const std::initializer_list<VfsCall> kOtherCalls = {VfsCall::Open, VfsCall::Trun
 
 TEST_CASE("sync os: each other call fails in turn, and nothing that was committed is missing or different") {
   const auto outcome = fail_each(false, kOtherCalls);
-  CHECK(outcome.met >= 40 / kStride);
+  CHECK(outcome.met >= at_least(40));
   CHECK(outcome.told == 0);
 }
 
 TEST_CASE("sync always: each other call fails in turn, and nothing that was committed is missing or different") {
   const auto outcome = fail_each(true, kOtherCalls);
-  CHECK(outcome.met >= 60 / kStride);
+  CHECK(outcome.met >= at_least(60));
   CHECK(outcome.told == 0);
 }
 
@@ -325,28 +325,28 @@ TEST_CASE("killed before each call that changes a file, in turn: every committed
   const auto outcome =
       stop_at_each(false, {VfsCall::Open, VfsCall::Write, VfsCall::Truncate, VfsCall::Sync, VfsCall::Delete},
                    Survives::Everything, false);
-  CHECK(outcome.met >= 250 / kStride);
+  CHECK(outcome.met >= at_least(250));
   CHECK(outcome.told == 0);
 }
 
 TEST_CASE("sync always: power is lost before each sync in turn, and nothing that was committed is lost") {
   const auto outcome = stop_at_each(true, {VfsCall::Sync}, Survives::Synced, true);
-  CHECK(outcome.met >= 40 / kStride);
+  CHECK(outcome.met >= at_least(40));
   CHECK(outcome.told == 0);
 }
 
 TEST_CASE("sync always: power is lost before each sync, and any sectors survive of what was not synced") {
   for (const std::uint64_t seed : {1, 2, 3}) {
     const auto outcome = stop_at_each(true, {VfsCall::Sync}, Survives::Mixture, true, seed);
-    CHECK(outcome.met >= 40 / kStride);
+    CHECK(outcome.met >= at_least(40));
     CHECK(outcome.told == 0);
   }
 }
 
 TEST_CASE("sync os: power is lost before each sync, what is left is consistent, and the loss is told") {
-  CHECK(stop_at_each(false, {VfsCall::Sync}, Survives::Synced, true).told >= 10 / kStride);
+  CHECK(stop_at_each(false, {VfsCall::Sync}, Survives::Synced, true).told >= at_least(10));
   for (const std::uint64_t seed : {1, 2}) {
-    CHECK(stop_at_each(false, {VfsCall::Sync}, Survives::Mixture, true, seed).told >= 10 / kStride);
+    CHECK(stop_at_each(false, {VfsCall::Sync}, Survives::Mixture, true, seed).told >= at_least(10));
   }
 }
 

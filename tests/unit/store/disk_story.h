@@ -36,6 +36,9 @@ inline constexpr std::uint64_t kStride = 5;  // Odd, and no multiple of three: t
 #else
 inline constexpr std::uint64_t kStride = 1;
 #endif
+// How often something has to happen at least, of what it is with every case told. Threads make the number of calls
+// vary.
+constexpr std::uint64_t at_least(std::uint64_t full) { return kStride == 1 ? full : full / (2 * kStride); }
 
 // Time that the story moves, and the store's thread reads.
 class StoryClock final : public Clock {
