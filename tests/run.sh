@@ -45,7 +45,7 @@ if [ "$only" != e2e ]; then
   fi
   out_of=${line##* } bad=$(echo "$line" | sed -E 's/.*, ([0-9]+) tests failed.*/\1/')
   [ "$result" -ne 0 ] && [ "$bad" -eq 0 ] && bad=1
-  [ "$bad" -gt 0 ] && cat "$log"
+  [ "$bad" -gt 0 ] && grep -vE ' +Passed +' "$log"
   echo "unit and integration: $((out_of - bad)) ok, $bad failed"
   passed=$((passed + out_of - bad)) failed=$((failed + bad))
 

@@ -80,6 +80,7 @@ async def long_call(t):
     check_equal(await result(client, "long"), "counted to 80", "the result")
     check_equal([one["progress"] for one in of_kind(client, "progress")], list(range(1, 81)), "progress")
     check_equal(notes(client, "info"), steps(80), "messages of the call")
+    await eventually(lambda: finished(server, "count"), "the call is finished on the server")
     check_equal([one["ended"] for one in await server.asked("POST", "count")], ["told"], "calls on the server")
     check_equal(len(await server.asked("GET")), 1, "streams by GET on the server")
 

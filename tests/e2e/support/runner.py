@@ -98,10 +98,15 @@ async def _run_one(entry, seed, binary):
 
 def _print_failure(title, group, problem, notes, seed):
     print(f"FAILED {group}: {title}\n  seed {seed}")
-    print("\n".join("  " + line for line in problem.splitlines()))
+    print("\n".join("  " + _short(line) for line in problem.splitlines()))
     for note in notes:
-        print("\n".join("  | " + line for line in note.splitlines()[-40:]))
+        print("\n".join("  | " + _short(line) for line in note.splitlines()[-40:]))
     sys.stdout.flush()
+
+
+def _short(line, most=600):
+    """A list of all that a client saw would bury the other failures."""
+    return line if len(line) <= most else f"{line[:most]} ... ({len(line)} characters)"
 
 
 async def run(*, binary, seed, jobs, only, groups, verbose):
