@@ -60,7 +60,9 @@ class Verdict:
 def counts_of(run):
     """What floors may ask for."""
     counts = {"blocks": run.blocks, "attempts": len(run.attempts), "connections": len(run.connections),
-              "faults": len(run.faults), "goals": len(run.goals), "resumes": 0, "without data": 0, "suffixes": 0, "seams": 0}
+              "faults": len(run.faults), "goals": len(run.goals), "resumes": 0, "without data": 0, "suffixes": 0, "seams": 0,
+              "hops": 0, "hop suffixes": 0, **run.counts}
+    nodes = {}  # Client: the node that gave it its last id.
     for fault in run.faults:
         what = "faults:" + fault["class"]
         counts[what] = counts.get(what, 0) + 1
@@ -69,11 +71,16 @@ def counts_of(run):
         counts["without data"] += attempt.status == 200 and not attempt.is_stream
         if attempt.last_event_id is not None and attempt.is_stream:
             counts["resumes"] += 1
+            hopped = nodes.get(attempt.client, attempt.node) != attempt.node
+            counts["hops"] += hopped
             if attempt.entries and not attempt.is_told:
                 counts["suffixes"] += 1
+                counts["hop suffixes"] += hopped
                 # A seam: the replay and what came only afterwards, in one response.
                 old = attempt.entries[0].first_at <= attempt.at
                 counts["seams"] += old and attempt.entries[-1].first_at > attempt.head_at
+        if attempt.entries:
+            nodes[attempt.client] = attempt.node
         for entry in attempt.entries:
             if entry.reason is not None:
                 counts["sync:" + entry.reason] = counts.get("sync:" + entry.reason, 0) + 1

@@ -65,6 +65,9 @@ class Channel:
         self.start = record.get("start", "live")
         self.survives = set(record.get("survives", ("cut", "upstream")))  # Fault classes that lose nothing.
         self.fields = {name.lower() for name in record["fields"]} if "fields" in record else None
+        self.producers = record.get("producers", "one")  # all: each node reads an upstream of its own.
+        self.overlap = record.get("overlap")  # Seconds in which a new node may already read the upstream that an old one
+        # still does; None: there is one node.
         self.connections = []
         self.oversized = 0
 
@@ -79,6 +82,7 @@ class Connection:
         self.channel = record["channel"]
         self.ask = record.get("ask")
         self.method = record.get("method", "GET")
+        self.node = record.get("node")  # Whose upstream it is, where each node has its own.
         self.opened = record["at"]
         self.closed = None
         self.how = None  # clean, broken (by the upstream) or peer.
@@ -106,6 +110,7 @@ class Attempt:
         self.ask = record.get("ask")
         self.method = record.get("method", "GET")
         self.last_event_id = record.get("last_event_id")
+        self.node = record.get("node")  # That was asked, of several with a common store.
         self.at = record["at"]
         self.status = None
         self.fields = []
@@ -136,8 +141,9 @@ class Attempt:
         return self.field("x-pod")
 
     def where(self):
-        return {"client": self.client, "attempt": self.number, "channel": self.channel,
-                "last_event_id": self.last_event_id}
+        where = {"client": self.client, "attempt": self.number, "channel": self.channel,
+                 "last_event_id": self.last_event_id}
+        return {**where, "node": self.node} if self.node else where
 
 
 class Log:
@@ -183,6 +189,7 @@ class Run:
         self.faults = []
         self.goals = []
         self.floors = []
+        self.counts = {}
         self.exits = []
         self.reports = []
         self.resources = []
@@ -316,6 +323,9 @@ class Run:
 
     def _on_floor(self, record):
         self.floors.append(record)
+
+    def _on_count(self, record):
+        self.counts[record["what"]] = self.counts.get(record["what"], 0) + record.get("number", 1)
 
     def _on_exit(self, record):
         self.exits.append(record)

@@ -11,6 +11,8 @@ from history import ENTRY_REASONS, split_id
 from reasons import SLACK
 
 OVERLAP = 0.5  # Seconds that the upstream may take to learn that a connection is gone.
+# Faults that happen to proxies and connections alone: what is in a store stays in it.
+_OF_PROXIES = {"kill", "stop", "pause", "drain", "rollout", "partition", "upstream", "cut"}
 END_GRACE = 0.25  # Seconds after which an end that was seen must be as durable as the entries before it.
 
 
@@ -227,20 +229,23 @@ def k9_source_order(run, judge):
     """The order of ids is the order of sending; between what one connection sent nothing is left out but what a `dropped`
     tells, and between what two connections sent stands an `upstream-gap` (or, where none is told, nothing is missing)."""
     for log in run.logs.values():
-        before = None  # The last event with a nonce, and what follows it: its number, reasons since, are they gapless.
+        # By node, where each has an upstream of its own: the last event with a nonce, the reasons since, are they gapless.
+        befores = {}
+        last = None
         for number, entry in log.entries():
-            if before is not None:
-                before[3] = before[3] and number == before[1] + 1
-                before[1] = number
+            for before in befores.values():
+                before[2] = before[2] and number == last + 1
                 if entry.reason is not None:
-                    before[2].append(entry.reason)
+                    before[1].append(entry.reason)
+            last = number
             sent = run.sent_of(entry)
             if sent is None:
                 continue
-            if before is not None:
+            node = sent.connection.node
+            if node in befores:
                 judge.seen()
-                _order_of(run, judge, log, before[0], sent, before[2], before[3])
-            before = [sent, number, [], True]
+                _order_of(run, judge, log, befores[node][0], sent, *befores[node][1:])
+            befores[node] = [sent, [], True]
 
 
 def _order_of(run, judge, log, first, second, reasons, is_gapless):
@@ -266,6 +271,8 @@ def _order_of(run, judge, log, first, second, reasons, is_gapless):
     if channel.lossless and second.seq != first.seq + 1 and "dropped" not in reasons:
         judge.violation("missing or doubled although the upstream goes on by its own ids", **evidence,
                         seqs=[first.seq, second.seq])
+    if channel.producers == "all" and run.any_between(first.connection.opened, second.connection.opened):
+        return  # The first connection of another life of the node.
     if channel.told and not (channel.mode == "session" and ended_clean) and "upstream-gap" not in reasons:
         judge.violation("another upstream connection, and no upstream-gap tells it", **evidence)
 
@@ -342,16 +349,24 @@ def k12_justified_sync(run, judge):
     for log in run.logs.values():
         dropped = 0
         gaps = 0
+        store_gaps = 0
         last = None
         for number, entry in log.entries():
             if entry.reason in ENTRY_REASONS:
                 judge.seen()
-            if entry.reason == "store-gap" and all(fault["class"] in ("kill", "upstream", "cut") for fault in run.faults):
-                judge.violation("a store-gap though the store lost nothing", channel=log.channel, id=entry.id)
+            if entry.reason == "store-gap":
+                store_gaps += 1
+                losses = sum(fault["class"] not in _OF_PROXIES and fault["at"] <= entry.first_at for fault in run.faults)
+                if store_gaps > losses:
+                    judge.violation("a store-gap though the store lost nothing", channel=log.channel, id=entry.id,
+                                    gaps=store_gaps, losses=losses)
             dropped += entry.reason == "dropped"
             gaps += entry.reason == "upstream-gap"
             sent = run.sent_of(entry)
             if sent is None:
+                continue
+            if run.channels[log.channel].producers == "all":  # Between two events of one node stand others' gaps.
+                last = sent
                 continue
             most = 0 if last is None else sent.connection.number - last.connection.number
             if last is not None and gaps > most:
@@ -359,19 +374,38 @@ def k12_justified_sync(run, judge):
                                 nonces=[last.nonce, sent.nonce], gaps=gaps)
             gaps = 0
             last = sent
+        if run.channels[log.channel].producers == "all" and gaps >= max(1, len(run.channels[log.channel].connections)):
+            judge.violation("more upstream-gaps than upstream connections", channel=log.channel, gaps=gaps)
         if dropped > run.channels[log.channel].oversized:
             judge.violation("a `dropped` for nothing", channel=log.channel, dropped=dropped)
 
 
+def _one_at_a_time(judge, channel, connections):
+    def stands(first, second, overlap):
+        return first.closed is None or first.closed > second.opened + overlap
+
+    for first, second in zip(connections, connections[1:]):
+        if stands(first, second, OVERLAP if channel.overlap is None else channel.overlap):
+            judge.violation("two upstream connections at a time", channel=channel.name,
+                            connections=[first.number, second.number])
+    # While a channel is handed over there may be two for a while, and never three.
+    for first, second, third in zip(connections, connections[1:], connections[2:]):
+        if stands(first, third, OVERLAP) and stands(second, third, OVERLAP):
+            judge.violation("three upstream connections at a time", channel=channel.name,
+                            connections=[first.number, second.number, third.number])
+
+
 def k13_upstream_count(run, judge):
-    """One upstream connection at a time for a shared channel, one upstream request for each session."""
+    """One upstream connection at a time for a shared channel (or for each node, where each has an upstream of its own), two
+    for at most so long as a hand-over may take; one upstream request for each session."""
     for channel in run.channels.values():
         if channel.mode == "shared":
             judge.seen(len(channel.connections))
-            for first, second in zip(channel.connections, channel.connections[1:]):
-                if first.closed is None or first.closed > second.opened + OVERLAP:
-                    judge.violation("two upstream connections at a time", channel=channel.name,
-                                    connections=[first.number, second.number])
+            by_node = {}
+            for connection in channel.connections:
+                by_node.setdefault(connection.node, []).append(connection)
+            for connections in by_node.values():
+                _one_at_a_time(judge, channel, connections)
     asked = {}
     for connection in run.connections.values():
         if connection.ask is not None and run.channels[connection.channel].mode == "session":

@@ -137,6 +137,7 @@ class Reader:
     def __init__(self, history, port, client, channel, target, *, method="GET", fields=(), content=None, keep=400):
         self.history = history
         self.port = port
+        self.node = None  # The name of the node at that port, where there are several.
         self.client = client
         self.channel = channel
         self.target = target
@@ -193,8 +194,9 @@ class Reader:
         self.asks += 1
         ask = f"{self.client}.{self.asks}"
         number = self.history.attempt_number()
+        where = {"node": self.node} if self.node else {}
         self.history.record("attempt", attempt=number, client=self.client, channel=self.channel, ask=ask,
-                            method=self.method, last_event_id=last_event_id)
+                            method=self.method, last_event_id=last_event_id, **where)
         loop = asyncio.get_running_loop()
         raw = socket.socket()
         raw.setblocking(False)

@@ -21,7 +21,7 @@ class Source:
     on behind the Last-Event-ID it is asked for. `total`: so many events on each connection, then the end `ending` says."""
 
     def __init__(self, history, random, channel, *, pace=0.02, burst=1, pad=(0, 200), origin=None, journal=False,
-                 total=None, ending="clean", lives=None, oversized=0, event_bytes=1 << 20, tidy=False, fields=()):
+                 total=None, ending="clean", lives=None, oversized=0, event_bytes=1 << 20, tidy=False, fields=(), node=None):
         self.history = history
         self.random = random
         self.channel = channel
@@ -37,6 +37,7 @@ class Source:
         self.event_bytes = event_bytes
         self.tidy = tidy  # LF and whole writes only: for speed.
         self.fields = fields
+        self.node = node  # Whose upstream it is, where each node has its own.
         self.seq = 0
         self.open = {}  # Connection number: its _Stream.
         self.origins = {}  # Nonce: its origin id.
@@ -82,8 +83,9 @@ class _Stream:
     async def run(self):
         source, request = self.source, self.exchange.request
         asked = request.get("Last-Event-ID")
+        where = {"node": source.node} if source.node else {}
         source.history.record("connect", connection=self.number, channel=source.channel, ask=self.ask,
-                              method=request.method, last_event_id=asked)
+                              method=request.method, last_event_id=asked, **where)
         if source.journal is not None:
             if source.journal:  # What happened while nobody was connected.
                 for _ in range(self.random.randint(1, 5)):

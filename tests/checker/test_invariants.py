@@ -204,6 +204,22 @@ class Invariants(unittest.TestCase):
         story = stream("a", "b").disconnect("clean").connect().send("c").attempt()
         self.breaks("K9", story.get(("10", "a"), ("11", None, "upstream-gap"), ("12", "c")), "missing=['b']")
 
+    def test_k9_each_node_has_an_order_of_its_own(self):
+        def story(*nonces):
+            told = Story(producers="all").connect(node="one").send("a", "b").connect(node="two").send("x", "y")
+            return told.attempt().get(*((str(10 + place), nonce) for place, nonce in enumerate(nonces)))
+        self.holds("K9", story("a", "x", "b", "y"))
+        self.breaks("K9", story("b", "x", "a", "y"), "another order")
+        self.breaks("K9", Story(producers="all").connect(node="one").send("a", "b", "c").connect(node="two").send("x")
+                    .attempt().get(("10", "a"), ("11", "x"), ("12", "c")), "missing=['b']")
+
+    def test_k9_another_connection_of_one_node_is_told(self):
+        def story(*gap):
+            told = Story(producers="all").connect(node="one").send("a").disconnect().connect(node="one").send("b")
+            return told.attempt().get(("10", "a"), *gap, (str(11 + len(gap)), "b"))
+        self.holds("K9", story(("11", None, "upstream-gap")))
+        self.breaks("K9", story(), "no upstream-gap")
+
     def test_k10_durable(self):
         def story(*block):
             told = stream("a", "b", survives=["kill"]).attempt().get(("10", "a"), ("11", "b")).end("broken").fault()
@@ -261,6 +277,18 @@ class Invariants(unittest.TestCase):
         self.breaks("K12", stream("a").attempt().get(("10", "a"), ("11", None, "dropped")), "for nothing")
         self.breaks("K12", stream("a").attempt().get(("10", "a"), ("12", None, "store-gap")), "lost nothing")
         self.holds("K12", stream("a").fault("power-loss").attempt().get(("10", "a"), ("90", None, "store-gap")))
+        for kind in ("pause", "drain", "partition"):
+            self.breaks("K12", stream("a").fault(kind).attempt().get(("10", "a"), ("90", None, "store-gap")), "lost nothing")
+        self.breaks("K12", stream("a").fault("redis-flush").attempt().get(
+            ("10", "a"), ("90", None, "store-gap"), ("190", None, "store-gap")), "gaps=2, losses=1")
+        self.breaks("K12", stream("a").attempt().get(("10", "a"), ("90", None, "store-gap")).fault("redis-flush"), "losses=0")
+
+    def test_k12_gaps_of_several_producers(self):
+        def story(gaps):
+            told = Story(producers="all").connect(node="one").send("a").connect(node="two").send("x").attempt()
+            return told.get(("10", "a"), ("11", "x"), *((str(12 + gap), None, "upstream-gap") for gap in range(gaps)))
+        self.holds("K12", story(1))
+        self.breaks("K12", story(2), "more upstream-gaps")
 
     def test_k12_upstream_lost(self):
         def story(how):
@@ -274,6 +302,25 @@ class Invariants(unittest.TestCase):
         late = Story().connect().connect()
         late.at += 2
         self.breaks("K13", late.disconnect(connection=1), "connections=[1, 2]")
+
+    def test_k13_a_hand_over_takes_only_so_long(self):
+        def story(seconds, **more):
+            told = Story(overlap=3, **more).connect().connect()
+            told.at += seconds
+            return told.disconnect(connection=1)
+        self.holds("K13", story(2))
+        self.breaks("K13", story(4), "connections=[1, 2]")
+        three = Story(overlap=3).connect().connect().connect()
+        three.at += 2
+        self.breaks("K13", three.disconnect(connection=1).disconnect(connection=2), "connections=[1, 2, 3]")
+
+    def test_k13_one_for_each_node(self):
+        def story(node):
+            late = Story(producers="all").connect(node="one").connect(node=node)
+            late.at += 2
+            return late.disconnect(connection=1)
+        self.holds("K13", story("two"))
+        self.breaks("K13", story("one"), "connections=[1, 2]")
 
     def test_k13_a_post_is_asked_once(self):
         def story(times):
@@ -314,6 +361,19 @@ class Judgement(unittest.TestCase):
         story = stream("a").attempt().get(("10", "a")).tell("floor", what="faults:kill", least=1)
         self.assertFalse(story.verdict().ok)
         self.assertTrue(story.fault().verdict().ok)
+
+    def test_hops_and_what_a_run_counts_itself_may_be_floors(self):
+        def story(second):
+            told = stream("a", "b").attempt(node="one").get(("10", "a")).end()
+            told.attempt(last_event_id="10", resume="suffix", node=second).get(("11", "b"))
+            return told.tell("count", what="hand-overs")
+
+        def counts(second):
+            return [story(second).verdict().counts[each] for each in ("hops", "hop suffixes", "hand-overs")]
+
+        self.assertEqual(([1, 1, 1], [0, 0, 1]), (counts("two"), counts("one")))
+        self.assertIn("node='two'", next(line for line in story("two").end().attempt(
+            last_event_id="11", node="two", resume="suffix").get(("11", "b")).verdict().lines() if "K2" in line))
 
     def test_what_was_not_exercised_is_said(self):
         self.assertIn("not exercised: K11 fence", list(stream("a").attempt().get(("10", "a")).verdict().lines()))

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Rollouts: pods with Ssequel as a sidecar are replaced one after the other, in the kubelet's order of steps (pod.py),
-behind a load balancer that learns of it late (balancer.py), while subscribers that behave as browsers do (event_source.py)
-read on. At the end the checker of recorded runs (tests/checker) says whether any promise was broken: nobody may lose an event
-untold, get one twice, or end CLOSED.
+behind a load balancer that learns of it late (balancer.py), while subscribers that behave as browsers do
+(tests/checker/event_source.py) read on. At the end the checker of recorded runs (tests/checker) says whether any promise was
+broken: nobody may lose an event untold, get one twice, or end CLOSED.
 
     python3 tests/rollout/run.py [--store disk|memory] [--restarts N] [--subscribers N] [--replicas N] [--binary B]
                                  [--seed S] [--threads N] [--keep FILE] [-v]

@@ -8,13 +8,15 @@ from readers import Reader
 
 class EventSource(Reader):
     """`churn`: (least, most) seconds after which it leaves by itself, and is back soon, as a reader who turns pages.
-    `late`: a port that the first attempt goes to, from where the news of an endpoint's end has not come yet."""
+    `late`: a port that the first attempt goes to, from where the news of an endpoint's end has not come yet.
+    `choose`: a function that gives (name, port) of the node for each attempt; without it all go to one port."""
 
-    def __init__(self, history, port, client, channel, target, *, random, churn=None, late=None):
+    def __init__(self, history, port, client, channel, target, *, random, churn=None, late=None, choose=None):
         super().__init__(history, port, client, channel, target, fields=[("Cache-Control", "no-cache")], keep=50)
         self.random = random
         self.churn = churn
         self.late = late
+        self.choose = choose
         self.will_leave = False  # True exactly while an attempt runs that it will leave.
         self.is_closed = False
         self.returns = 0  # Attempts after the first.
@@ -26,6 +28,8 @@ class EventSource(Reader):
             seconds = self.random.uniform(*self.churn) if self.churn else None
             self.will_leave = seconds is not None
             self.is_live, self.status, self.head_fields = False, None, []
+            if self.choose:
+                self.node, self.port = self.choose()
             if self.late:
                 usual, self.port, self.late = self.port, self.late, None
                 how, status = await self.attempt(self.last_id, until=stop)
