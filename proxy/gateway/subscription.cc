@@ -70,6 +70,10 @@ void Subscription::begin(std::string_view head, std::string_view prologue) {
   serve();
   if (group_) group_->report(cursor_);  // The upstream may wait for just that.
   if (uploads_ && !is_over_) client_.hold_content(false);
+  // It was on its way, to the upstream or from another loop, when all others were told to go.
+  if (!is_over_ && group_ && worker_.drain() == DrainPhase::Ending && group_->may_end_in_drain()) {
+    end(worker_.drain_retry(group_->route()));
+  }
 }
 
 void Subscription::arm() {

@@ -261,10 +261,13 @@ void Worker::take_over(Handover handover, std::function<void(ClientSession&)> be
       return;
     }
     const auto& limits = settings_->options.limits;
-    begin(add_session(std::make_unique<ClientSession>(
+    auto& session = add_session(std::make_unique<ClientSession>(
         std::move(*stream), deadlines_, static_cast<ClientHandler&>(*this), parser_limits(*settings_),
         ClientTimeouts{.header = limits.header_timeout, .idle = limits.idle_timeout, .send = limits.send_timeout},
-        std::move(*luggage))));
+        std::move(*luggage)));
+    begin(session);
+    // It was on its way when all others were told; begun first, since only its exchange knows what to answer.
+    if (drain_ == DrainPhase::Ending && sessions_.contains(&session)) session.on_drain();
   });
 }
 

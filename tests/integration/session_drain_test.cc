@@ -52,6 +52,36 @@ TEST_CASE("a GET for an event stream that comes while draining gets a retry and 
   CHECK(proxy.origin.requests() == 0);
 }
 
+TEST_CASE("a session by GET that its service answers only during the drain is told to go, too") {
+  ProxyFixture proxy(post_route());
+  auto client = proxy.get_stream("/events/a", "Cache-Control: no-cache\r\n");
+  auto* origin = proxy.origin.next();
+  proxy.worker().set_drain(DrainPhase::Ending);
+  proxy.settle();
+  CHECK_FALSE(client.has_ended());  // What the service says is not known yet.
+  origin->begin_stream();
+  REQUIRE(client.await_broken());
+  CHECK(client.content().find("retry: ") != std::string::npos);
+  CHECK(client.content().ends_with("\n\n"));
+  REQUIRE(proxy.run_until([&] { return proxy.worker().busy_sessions() == 0; }));
+}
+
+TEST_CASE("a POST stream that its service answers only during the drain may finish") {
+  ProxyFixture proxy(post_route());
+  auto client = proxy.request(post("/events/a", "prompt"));
+  auto* origin = proxy.origin.next();
+  proxy.worker().set_drain(DrainPhase::Ending);
+  proxy.settle();
+  origin->begin_stream();
+  origin->chunk("data: one\n\n");
+  REQUIRE(client.await_events(1));
+  proxy.settle();
+  CHECK_FALSE(client.has_ended());
+  origin->chunk("data: two\n\n");
+  origin->end_stream();
+  REQUIRE(client.await_complete());
+}
+
 TEST_CASE("requests in flight finish with Connection: close, idle connections close at once, tunnels stay") {
   ProxyFixture proxy;
   auto idle = proxy.request("GET /1 HTTP/1.1\r\nHost: a\r\n\r\n");

@@ -1,6 +1,7 @@
 // The clean goodbye of shared routes: streams end at an event's end with a spread retry, who comes late is sent on.
 #include <doctest/doctest.h>
 
+#include "gateway/shared_request.h"
 #include "support/shared_story.h"
 
 using namespace ssequel;
@@ -83,6 +84,38 @@ TEST_CASE("who comes or still waits when the streams end gets 200, a retry and t
   CHECK(keeping.await_end());  // Idle connections are of no more use.
   CHECK(proxy.origin.requests() == 1);
   CHECK(proxy.counters("shared").trouble[static_cast<std::size_t>(relay::TroubleReason::Drain)] == 2);
+}
+
+TEST_CASE("a request that another loop sent here before the drain and that arrives within it is told, too") {
+  auto options = draining();
+  ProxyFixture proxy(options);
+  const auto route = proxy.worker().settings().routes.front();
+  const auto listener = RawSocket::listening();
+  TestClient client(proxy.loop, RawSocket::connect_tcp(listener.port()));
+  RawSocket accepted;
+  REQUIRE(proxy.run_until([&] {
+    accepted = listener.accept();
+    return accepted.is_valid();
+  }));
+  gateway::Handover handover;
+  handover.descriptor = accepted.release();
+  proxy.worker().take_over(std::move(handover), [&](gateway::ClientSession& session) {
+    http::RequestHead head;
+    head.method = "GET";
+    head.origin_form = "/events/a";
+    head.minor_version = 1;
+    head.fields.add("Accept", "text/event-stream");
+    auto request = std::make_unique<gateway::SharedRequest>(proxy.worker(), session, route, std::move(head),
+                                                            relay::LastEventId{}, gateway::AccessRecord{});
+    auto& begun = *request;
+    session.begin(std::move(request));
+    begun.start();
+  });
+  proxy.worker().set_drain(DrainPhase::Ending);
+  REQUIRE(client.await_complete());
+  CHECK(client.status() == 200);
+  CHECK(last_retry(client.content()) >= 3000);
+  CHECK(proxy.run_until([&] { return proxy.worker().busy_sessions() == 0; }));
 }
 
 TEST_CASE("while draining, everything else is proxied with Connection: close") {
