@@ -1,5 +1,5 @@
 // One event loop and everything on it: listeners, client sessions, the upstream pool, the channels it owns. What a
-// request means is decided here (route_request); what follows is the exchanges' business.
+// request means is decided in worker_requests.cc; what follows is the exchanges' business.
 #pragma once
 
 #include <atomic>
