@@ -59,6 +59,8 @@ class Channel:
     def __init__(self, record):
         self.name = record["channel"]
         self.mode = record.get("mode", "shared")
+        # Several proxies without a common store serve it, each named by `X-Pod`.
+        self.has_replicas = record.get("replicas", self.mode == "replicas")
         self.told = record.get("told", True)  # on_upstream_gap: tell
         self.lossless = record.get("lossless", False)  # The upstream resumes by its own ids.
         self.window = record.get("window")  # Events; None: large enough for all.
@@ -281,7 +283,7 @@ class Run:
     def _on_blocks(self, record):
         attempt = self.attempts[record["attempt"]]
         at = record["at"]
-        pod = attempt.pod if self.channels[attempt.channel].mode == "replicas" else None
+        pod = attempt.pod if self.channels[attempt.channel].has_replicas else None
         for row in record["rows"]:
             entry = self._entry(attempt.channel, row, at)
             attempt.entries.append(entry)

@@ -23,7 +23,7 @@ def unheard(run, attempt, entry, place):
 
 def unknown(run, attempt, entry, place):
     known = run.log_of_id(attempt.channel, attempt.last_event_id)
-    if known and run.channels[attempt.channel].mode == "replicas":
+    if known and run.channels[attempt.channel].has_replicas:
         return "an id that this replica gave is called unknown" if attempt.pod in known[0].pods else None
     if known and known[2] < attempt.at and not run.lost_between(attempt.channel, known[2], attempt.head_at):
         return "an id that the log gave is called unknown"

@@ -262,6 +262,16 @@ class Invariants(unittest.TestCase):
         self.holds("K12", story("two"))
         self.breaks("K12", story("one"), "this replica gave")
 
+    def test_k12_unknown_of_a_session_among_replicas(self):
+        def story(pod):
+            begun = stream("a", mode="session", replicas=True).attempt(fields=[["X-Pod", "one"]])
+            begun.get((f"{TAG}-1", "a")).end().fault("rollout")
+            return begun.attempt(last_event_id=f"{TAG}-1", resume="sync-required", fields=[["X-Pod", pod]]).get(
+                (f"{OTHER}-0", None, "unknown"))
+
+        self.holds("K12", story("two"))
+        self.breaks("K12", story("one"), "this replica gave")
+
     def test_k12_window_and_lagged(self):
         def story(window, reason):
             told = stream(*"abcdef", window=window).attempt().get(*((str(10 + i), n) for i, n in enumerate("abcdef")))

@@ -8,12 +8,11 @@ broken: nobody may lose an event untold, get one twice, or end CLOSED.
                                  [--seed S] [--threads N] [--keep FILE] [-v]
 
 disk     one pod, whose volume is handed on: down for a moment at each restart. A service that goes on from its own ids loses
-         nothing at all; what another one sent while nobody was connected to it is told by `upstream-gap`. Some subscribers
-         have a session of their own.
+         nothing at all; what another one sent while nobody was connected to it is told by `upstream-gap`.
 memory   several pods with `tag: always`, a new one ready before an old one goes: a client that comes to another pod than
-         before is told so by `sync-required`.
+         before is told so by `sync-required`, and where it has a session of its own, gets a new one there.
 
-Some pods end otherwise: their service is gone at once, or they get SIGTERM at once, or SIGKILL before they were done. The
+Some subscribers have a session of their own. Some pods end otherwise: their service is gone at once, or they get SIGTERM at once, or SIGKILL before they were done. The
 last line is `N passed, N failed`; the exit code tells the same.
 """
 
@@ -175,9 +174,10 @@ class Rollout:
     def subscribe_one(self, **more):
         number = len(self.subscribers)
         channel = self.channels[number % len(self.channels)]
-        if self.is_disk and number % 25 == 0:  # Elsewhere its log is another pod's, and its end nobody's.
+        if number % 25 == 0:
             channel = f"/own/{number}"
-            self.history.record("channel", channel=channel, mode="session", survives=self.survives)
+            self.history.record("channel", channel=channel, mode="session", replicas=not self.is_disk,
+                                survives=self.survives)
         subscriber = EventSource(self.history, self.port, f"s{number}", channel, channel, random=self.random, **more)
         self.subscribers.append(subscriber)
         self.lives.append(asyncio.create_task(subscriber.live(self.stop)))
@@ -232,10 +232,11 @@ class Rollout:
 
         await eventually(lambda: all(map(is_settled, living)), "all are connected again", timeout=CALM)
         await asyncio.sleep(4 * self.arguments.pace)
-        marks = {name: await eventually(source.mark, f"{name} has a connection", timeout=CALM)
-                 for name, source in self.sources.items() if self.is_disk or name[1] in names}
+        aims = {(each.channel, "" if self.is_disk else each.pod): None for each in living}
+        for name in aims:
+            aims[name] = await eventually(self.sources[name].mark, f"{name} has a connection", timeout=CALM)
         for each in living:
-            nonce = marks[each.channel, "" if self.is_disk else each.pod]
+            nonce = aims[each.channel, "" if self.is_disk else each.pod]
             self.history.record("goal", channel=each.channel, client=each.client, nonce=nonce, within=CALM)
             each.aim(nonce)
         deadline = time.monotonic() + CALM
