@@ -50,6 +50,11 @@ void ReaderGroup::leave(Subscription& subscription, const std::shared_ptr<relay:
     subscribers_.pop_back();
   }
   --counters_.subscribers;
+  if (subscribers_.empty()) {
+    // Many channels are kept that nobody reads.
+    std::vector<replay::Run>().swap(runs_);
+    std::vector<Subscription*>().swap(subscribers_);
+  }
   owner_.on_left(credential);
 }
 

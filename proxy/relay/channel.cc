@@ -57,6 +57,7 @@ void Channel::revive() {
     tell_store_gap();
     publish();
   } else if (log_->last_end()) {
+    log_->shrink_to_fit();
     enter(State::Ended);
   } else {
     // It broke off when the process did.
@@ -299,6 +300,7 @@ void Channel::conclude() {
   // A finished session is kept for its window alone: what one works with is given back.
   inflater_.reset();
   for (auto* buffer : {&compressed_, &pending_, &scratch_, &id_scratch_}) std::string().swap(*buffer);
+  log_->shrink_to_fit();
   enter(State::Ended);
   port_.wake(*this);
   if (readers_ == 0) rest();

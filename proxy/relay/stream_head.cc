@@ -125,7 +125,7 @@ StreamHead make_stream_head(const http::ResponseHead& upstream, std::string_view
   head.fields.add("Content-Type", has_event_stream_type(upstream.fields) ? type : "text/event-stream");
   if (!head.fields.has("Cache-Control")) head.fields.add("Cache-Control", "no-cache, no-transform");
   head.fields.add("X-Accel-Buffering", "no");
-  return head;
+  return StreamHead(head);  // It is kept as long as its log: a copy has no room to grow.
 }
 
 std::string serialize(const StreamHead& head) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <span>
 
 #include "base/assert.h"
 
@@ -11,8 +12,8 @@ namespace {
 // Segments start small, so that a channel of three events costs under 4 KiB, and double up to this.
 constexpr std::size_t kFirstSegment = 1024;
 constexpr std::size_t kMaxSegment = 256 * 1024;
-// What libstdc++ allocates for a std::deque of pointers before anything is in it: one block and the map of blocks.
-constexpr std::size_t kDequeOverhead = 512 + 64;
+// Entries further apart are not put into one segment, whose index could not tell their times.
+constexpr Millis kMaxSpan = std::chrono::hours(24);
 
 // For counts that only the writer changes and others look at: a plain addition, not a locked one.
 void add(std::atomic<std::uint64_t>& count, std::uint64_t what) noexcept {
@@ -173,7 +174,7 @@ void ReplayLog::drop_first() {
   first_.store(place + 1, std::memory_order_release);
   if (place + 1 == segment.end_place()) {
     floor_ = id_of_frame(segment.frame(place));
-    segments_.pop_front();
+    segments_.erase(segments_.begin());
   }
 }
 
@@ -203,14 +204,34 @@ std::size_t ReplayLog::evict_bytes(std::uint64_t bytes) {
   return dropped;
 }
 
+void ReplayLog::shrink_to_fit() {
+  const std::lock_guard lock(mutex_);
+  if (segments_.empty()) return;
+  // All of a small log becomes one segment, of a large one the last is cut to size: what is copied is bounded.
+  const Place begin = first();
+  const bool is_small = appended_position_ - segments_.front()->position_of(begin) <= kMaxSegment;
+  const std::size_t at =
+      is_small && segments_.back()->time_of(appended_ - 1) - segments_.front()->time_of(begin) < kMaxSpan
+          ? 0
+          : segments_.size() - 1;
+  const std::span parts(segments_.begin() + static_cast<std::ptrdiff_t>(at), segments_.end());
+  const Place from = std::max(begin, parts.front()->first_place());
+  if (from == begin && begin > parts.front()->first_place()) floor_ = id_at(begin - 1);
+  auto whole = Segment::joined(parts, from);
+  segments_.resize(at);
+  segments_.push_back(std::move(whole));
+  segments_.shrink_to_fit();
+}
+
 bool ReplayLog::is_full() const noexcept {
   return (bounds_.events != 0 && appended_ - first() >= bounds_.events) || window_bytes() >= bounds_.bytes;
 }
 
 std::size_t ReplayLog::memory() const {
   const std::lock_guard lock(mutex_);
-  std::size_t total = sizeof *this + kDequeOverhead + floor_.capacity() + form_.tag.capacity() +
-                      end_list_.capacity() * sizeof(ListedEnd) + (origins_ ? origins_->memory() : 0);
+  std::size_t total = sizeof *this + segments_.capacity() * sizeof segments_.front() + floor_.capacity() +
+                      form_.tag.capacity() + end_list_.capacity() * sizeof(ListedEnd) +
+                      (origins_ ? origins_->memory() : 0);
   for (const auto& segment : segments_) total += segment->memory();
   return total;
 }

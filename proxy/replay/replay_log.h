@@ -14,7 +14,6 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <limits>
 #include <memory>
 #include <mutex>
@@ -100,6 +99,9 @@ class ReplayLog {
   std::size_t evict(Millis now, Place keep_from);
   // W. Lets go of the oldest entries until at least `bytes` have gone (memory pressure). How many entries.
   std::size_t evict_bytes(std::uint64_t bytes);
+
+  // W. No entry is expected soon: room kept for the next ones is given back. Readers keep what they hold.
+  void shrink_to_fit();
 
   // W. Drops what is appended and not published: another writer's entries take its places.
   void roll_back();
@@ -202,9 +204,9 @@ class ReplayLog {
   std::atomic<std::size_t> end_count_{0};
   std::atomic<std::uint64_t> numeric_origins_{0};
 
-  mutable std::mutex mutex_;  // Guards what follows; held for a look-up, never for I/O.
-  std::deque<std::shared_ptr<Segment>> segments_;
-  std::string floor_;  // Id of the last entry of the last dropped segment, or the base.
+  mutable std::mutex mutex_;                        // Guards what follows; held for a look-up, never for I/O.
+  std::vector<std::shared_ptr<Segment>> segments_;  // A large window has hundreds.
+  std::string floor_;                               // Id of the last entry of the last dropped segment, or the base.
   Number floor_number_;
   std::vector<ListedEnd> end_list_;  // Those behind the window are forgotten.
   // Null until somebody first asks for an origin id: most logs are never asked, and keeping it costs more than an

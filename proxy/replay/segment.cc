@@ -26,6 +26,30 @@ Segment::Segment(Place first_place, Number first_number, std::uint64_t start_pos
   SSEQUEL_ASSERT(capacity <= UINT32_MAX, "an offset in a segment fits 32 bits");
 }
 
+std::shared_ptr<Segment> Segment::joined(std::span<const std::shared_ptr<Segment>> parts, Place from) {
+  const auto& first = *parts.front();
+  const Place end = parts.back()->end_place();
+  std::size_t size = 0;
+  std::size_t jumps = 0;
+  std::size_t origins = 0;
+  for (const auto& part : parts) {
+    size += part->size() - part->offset_of(std::max(from, part->first_place()));
+    jumps += part->jumps_.size() + 1;
+    origins += part->origins_.size();
+  }
+  auto whole =
+      std::make_shared<Segment>(from, first.number_of(from), first.position_of(from), size, first.time_of(from));
+  whole->entries_.reserve(end - from);
+  if (jumps > parts.size()) whole->jumps_.reserve(jumps);
+  whole->origins_.reserve(origins);
+  for (const auto& part : parts) {
+    for (Place place = std::max(from, part->first_place()); place < part->end_place(); ++place) {
+      whole->append(part->number_of(place), part->frame(place), part->origin_of(place), part->time_of(place));
+    }
+  }
+  return whole;
+}
+
 std::size_t Segment::framed_size(std::size_t frame_size) noexcept {
   return hex_digits(frame_size) + 2 + frame_size + 2;
 }

@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,6 +35,10 @@ class Segment {
  public:
   // start_position: bytes of the log before this segment, evicted ones too.
   Segment(Place first_place, Number first_number, std::uint64_t start_position, std::size_t capacity, Millis opened);
+
+  // A segment without room left: the entries of consecutive segments, none of them empty, from `from` on, which is in
+  // the first one. can_tell() of the newest entry's time must be true of it; see ReplayLog::shrink_to_fit().
+  [[nodiscard]] static std::shared_ptr<Segment> joined(std::span<const std::shared_ptr<Segment>> parts, Place from);
 
   // Bytes that a frame of this size takes up with its chunk framing.
   [[nodiscard]] static std::size_t framed_size(std::size_t frame_size) noexcept;

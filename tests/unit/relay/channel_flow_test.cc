@@ -253,6 +253,17 @@ TEST_CASE("a session evicts nothing that no reader was sent: it stops reading wh
   CHECK(story.channel.log()->appended() == 12);
 }
 
+TEST_CASE("a finished session is kept for little more than its entries") {
+  ChannelStory story(session());
+  story.begin();
+  story.receive(events(0, 20));
+  const auto& log = *story.channel.log();
+  const auto before = log.memory();
+  story.channel.on_upstream_end(true);
+  CHECK(log.memory() < log.window_bytes() + 20 * 12 + 900);
+  CHECK(log.memory() < before);
+}
+
 TEST_CASE("a session with a window in bytes stops reading when it is full, and goes on") {
   auto route = session();
   route.window.bytes = 8 * 1024;

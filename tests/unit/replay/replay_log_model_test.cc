@@ -28,7 +28,7 @@ class Twins {
 
   void step() {
     now_ += Millis(up_to(3) == 0 ? up_to(40) : 0);
-    switch (up_to(12)) {
+    switch (up_to(13)) {
       case 0:
       case 1:
       case 2:
@@ -45,6 +45,9 @@ class Twins {
         return evict();
       case 11:
         return end();
+      case 12:
+        if (up_to(3) == 0) log_.shrink_to_fit();
+        return;
       default:
         return evict_bytes();
     }

@@ -388,6 +388,32 @@ TEST_CASE("an equal origin id that is not published yet hides no published one")
   CHECK(story.log.find_origin("new") == 2);
 }
 
+TEST_CASE("a log that is shrunk to fit costs little more than its entries, and answers as before") {
+  Story story({.events = 20}, 1, {.tag = kTag, .carries_origin = true});
+  for (int i = 0; i < 30; ++i) {
+    story.now += Millis(100);
+    story.emit(std::string(100, 'x'), i % 3 == 0 ? std::optional("origin-" + std::to_string(i)) : std::nullopt);
+  }
+  const auto content = story.read_all(10);
+  std::vector<Run> held;
+  REQUIRE(story.log.read(10, ReplayLog::kNoPlace, 16, 1 << 20, held));
+  const std::string seen(held.front().bytes);
+  const auto floor = story.log.id_before(10);
+  story.log.shrink_to_fit();
+  CHECK(story.log.memory() < story.log.window_bytes() + 20 * 12 + 900);
+  CHECK(story.read_all(10) == content);
+  CHECK(held.front().bytes == seen);
+  CHECK(story.log.id_before(10) == floor);
+  CHECK(story.log.find_origin("origin-27") == 27);
+  CHECK(story.log.time_of(10) == Millis(1000 + 1100));
+  CHECK(story.log.time_of(29) == story.now);
+  CHECK(story.log.position(30) == story.log.appended_position());
+  story.emit("more");
+  CHECK(story.log.window_events() == 20);
+  CHECK(story.log.newest_id() == kTag + "-31");
+  CHECK(story.read_all(30) == as_chunk("id: " + kTag + "-31\ndata: more\n\n"));
+}
+
 TEST_CASE("an empty origin id is no id to find") {
   Story story;
   story.emit("1", "");
