@@ -15,7 +15,7 @@ constexpr std::size_t kMaxTurnedAway = 256;  // At a time; the rest is closed un
 http::ParserLimits parser_limits(const Settings& settings) {
   http::ParserLimits limits;
   limits.header_bytes = settings.options.limits.header_bytes;
-  limits.target_bytes = std::min(limits.target_bytes, limits.header_bytes);
+  limits.target_bytes = limits.header_bytes;  // A service that takes long targets gets them.
   return limits;
 }
 

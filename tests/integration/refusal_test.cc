@@ -107,10 +107,21 @@ TEST_CASE("responses of the same table: what is malformed is 502 or broken off, 
   }
 }
 
+TEST_CASE("a target may take all of header_bytes that the rest of the head leaves") {
+  ProxyFixture proxy;
+  const std::string target = "/" + std::string(31 * 1024, 'x');
+  auto client = proxy.request("GET " + target + " HTTP/1.1\r\nHost: a\r\n\r\n");
+  auto* origin = proxy.origin.next();
+  CHECK(origin->request.target() == target);
+  origin->answer("one");
+  REQUIRE(client.await_complete());
+  CHECK(client.status() == 200);
+}
+
 TEST_CASE("a head over header_bytes is 431, a target that is too long 414") {
   ProxyFixture proxy;
   for (const auto& head : {get("/", "X-Big: " + std::string(33 * 1024, 'x') + "\r\n"),
-                           "GET /" + std::string(17 * 1024, 'x') + " HTTP/1.1\r\nHost: a\r\n\r\n"}) {
+                           "GET /" + std::string(33 * 1024, 'x') + " HTTP/1.1\r\nHost: a\r\n\r\n"}) {
     auto client = proxy.request(head);
     check_problem(client, head[5] == 'x' ? 414 : 431);
     CHECK(client.field("Connection") == "close");
