@@ -19,6 +19,7 @@ struct SessionContext {
   relay::LastEventId id;
   std::string identity;
   bool is_admitted = false;  // The authoriser was asked and has admitted it.
+  bool is_mismatch = false;  // Its id is a known session's, but another's: counted as that, and as nothing else.
 };
 
 [[nodiscard]] SessionBinding binding_of(const SessionContext& context);

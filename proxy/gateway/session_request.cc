@@ -177,7 +177,7 @@ void SessionOpen::open_channel(http::ResponseHead& head, http::ContentCoding cod
     auto& counters = host->counters();
     beginning.sync = sse::SyncReason::Unknown;
     ++counters.sync_required[static_cast<std::size_t>(sse::SyncReason::Unknown)];
-    ++counters.mismatches[static_cast<std::size_t>(relay::Mismatch::Unknown)];
+    if (!context_.is_mismatch) ++counters.mismatches[static_cast<std::size_t>(relay::Mismatch::Unknown)];
   }
   replay_session(worker_, client_, *host, std::move(context_), std::move(record_), beginning, &head.fields);
 }

@@ -60,7 +60,9 @@ ChannelHost* SessionResume::known_channel() {
   const auto& method = context_.head.method;
   if (method != "GET" && method != host->channel().setup().method) return nullptr;
   if (host->binding().admits(binding_of(context_)) || seeded_bug("tag-without-identity")) return host;
-  ++host->counters().mismatches[static_cast<std::size_t>(relay::Mismatch::Identity)];
+  if (!std::exchange(context_.is_mismatch, true)) {
+    ++host->counters().mismatches[static_cast<std::size_t>(relay::Mismatch::Identity)];
+  }
   if (const auto what = "identity:" + context_.route->name; worker_.is_unsaid(what)) {
     const auto cookies = relay::identity_cookies(context_.head.fields, context_.route->identity);
     worker_.log_once(what, LogLevel::Warn,
@@ -164,7 +166,7 @@ void SessionResume::break_off_unknown() {
   ++counters.reconnects;
   ++counters.resumes[static_cast<std::size_t>(relay::ResumedBy::None)];
   ++counters.sync_required[static_cast<std::size_t>(sse::SyncReason::Unknown)];
-  ++counters.mismatches[static_cast<std::size_t>(relay::Mismatch::Unknown)];
+  if (!context_.is_mismatch) ++counters.mismatches[static_cast<std::size_t>(relay::Mismatch::Unknown)];
   counters.replayed.observe(0, relay::kReplayBounds);
   std::string out;
   const bool is_chunked = !client_.is_http10();

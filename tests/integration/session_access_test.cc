@@ -53,6 +53,18 @@ TEST_CASE("a resume waits for the upstream's word, and is replayed to when it is
   }
 }
 
+TEST_CASE("a session's id that comes with another identity is one mismatch, wherever an authoriser is asked") {
+  ProxyFixture proxy(asking(relay::Authorize::Kind::Path));
+  Session session(proxy, "data: one\n\ndata: two\n\n", "Authorization: b\r\n");
+  auto other = proxy.resume("/events/a", tag_of(session.id) + "-1", "Authorization: c\r\n");
+  proxy.origin.next()->begin_stream();  // Nothing is known of it: no question, a fresh answer.
+  REQUIRE(other.await_head());
+  CHECK(other.field("Ssequel-Resume") == "sync-required; reason=unknown");
+  const auto& mismatches = proxy.counters("session").mismatches;
+  CHECK(mismatches[static_cast<std::size_t>(relay::Mismatch::Identity)] == 1);
+  CHECK(mismatches[static_cast<std::size_t>(relay::Mismatch::Unknown)] == 0);
+}
+
 TEST_CASE("a refusal is relayed with its fields and nothing is replayed") {
   ProxyFixture proxy(asking(relay::Authorize::Kind::Path));
   Session session(proxy, "data: one\n\ndata: two\n\n");
