@@ -51,10 +51,6 @@ class Subject {
   std::string prefix_;
 };
 
-std::string not_available(std::string_view found, std::string_view allowed) {
-  return fmt::format("found {}, allowed: {}; {} is not available in this version", found, allowed, found);
-}
-
 bool is_same_place(const net::Address& a, const net::Address& b) {
   if (a.kind != b.kind) return false;
   return a.kind == net::Address::Kind::Unix ? a.path == b.path : a.port == b.port && a.port != 0 && a.host == b.host;
@@ -87,7 +83,7 @@ void review_addresses(const Options& options, const Subject& file) {
   }
 }
 
-// What this version has no store for.
+// What each store needs.
 void review_store(const Options& options, const Subject& file) {
   switch (options.store.kind) {
     case StoreKind::Memory:
@@ -98,8 +94,7 @@ void review_store(const Options& options, const Subject& file) {
       }
       break;
     case StoreKind::Redis:
-      file.refuse("store.kind", not_available("redis", "memory or disk"));
-      break;
+      break;  // redis.url is an address: it was read as one.
   }
 }
 
@@ -197,10 +192,18 @@ void review_shared(const Route& route, const Subject& subject, const Review& rev
   }
   if (route.producers == relay::Producers::All) {
     if (review.options.store.kind != StoreKind::Redis) {
-      subject.refuse("producers",
-                     "found all, allowed: one, as store.kind is not redis; all is not available in this version");
+      subject.refuse("producers", "found all, allowed: one, as store.kind is not redis");
     }
-    subject.refuse("producers", not_available("all", "one"));
+    if (route.ids.strategy != Strategy::Sequence) {
+      subject.refuse("ids.strategy",
+                     fmt::format("found {} with producers: all, allowed: sequence, as the store gives the ids",
+                                 relay::name_of(route.ids.strategy)));
+    }
+  } else if (review.options.store.kind == StoreKind::Redis && !subject.is_given("producers")) {
+    subject.warn("producers",
+                 "one: one node reads its service for the clients of all, so every replica must emit the same events; "
+                 "if each emits only its own, set producers: all; "
+                 "set producers: one to say that they do");
   }
   if (route.key_has_identity() && route.identity.fields.empty() && route.identity.authorize.empty()) {
     subject.warn("identity.fields", "without fields every request has the same identity: the key tells nobody apart");

@@ -4,8 +4,9 @@
 
 namespace ssequel::app {
 
-std::function<std::unique_ptr<replay::Store>(net::Loop&)> doors_of(store::DiskStore& store) {
-  return [&store](net::Loop& loop) {
+std::function<std::unique_ptr<replay::Store>(net::DeadlineQueue&)> doors_of(store::DiskStore& store) {
+  return [&store](net::DeadlineQueue& deadlines) {
+    auto& loop = deadlines.loop();
     return store.door({.post = [&loop](std::function<void()> task) { loop.post(std::move(task)); },
                        .defer = [&loop](std::function<void()> task) { loop.defer(std::move(task)); }});
   };

@@ -12,7 +12,7 @@
 namespace ssequel::app {
 
 // For gateway::House::open_store. The store must outlive the workers.
-[[nodiscard]] std::function<std::unique_ptr<replay::Store>(net::Loop&)> doors_of(store::DiskStore& store);
+[[nodiscard]] std::function<std::unique_ptr<replay::Store>(net::DeadlineQueue&)> doors_of(store::DiskStore& store);
 
 // Hands each kept log to the worker that owns its key, and lets the store run; before any loop runs. How many channels
 // there are again. worker: any of the house's, for the settings.

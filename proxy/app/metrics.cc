@@ -126,6 +126,17 @@ void add_route(Families& out, const std::string& name, const relay::RouteCounter
               {{"route", name}, {"reason", "origin"}}, number(c.ids_rewritten));
 }
 
+// Status: of any store that commits.
+template <class Status, std::size_t N>
+void add_store(Families& out, const Status& status, const std::array<double, N>& bounds) {
+  const relay::Histogram<N> commits{.counts = status.commits, .sum = status.commit_seconds};
+  out.histogram("ssequel_store_commit_seconds", "Commits of what had arrived", {}, commits, bounds);
+  out.counter("ssequel_store_errors_total", "Commits that failed and were tried again", {},
+              static_cast<double>(status.errors));
+  out.counter("ssequel_store_gaps_total", "Times that the store lost something, or may have", {},
+              static_cast<double>(status.gaps));
+}
+
 }  // namespace
 
 void CountersSnapshot::add(const CountersSnapshot& other) {
@@ -168,21 +179,21 @@ std::string metrics_text(const CountersSnapshot& counters, const ProcessFacts& f
             static_cast<double>(counters.upstream_connections));
   out.gauge("ssequel_config_reload_success", "1 if the last reload was taken over", {},
             facts.config_reload_success ? 1 : 0);
-  if (facts.disk) {
-    relay::Histogram<store::kCommitBounds.size()> commits{.counts = facts.disk->commits,
-                                                          .sum = facts.disk->commit_seconds};
-    out.histogram("ssequel_store_commit_seconds", "Commits of what had arrived for all channels", {}, commits,
-                  store::kCommitBounds);
-    out.counter("ssequel_store_errors_total", "Commits that failed and were tried again", {},
-                static_cast<double>(facts.disk->errors));
-    out.counter("ssequel_store_gaps_total", "Times that the store lost something, or may have", {},
-                static_cast<double>(facts.disk->gaps));
+  if (facts.disk) add_store(out, *facts.disk, store::kCommitBounds);
+  if (facts.nodes) {
+    add_store(out, *facts.nodes, nodes::kCommitBounds);
+    out.gauge("ssequel_leader", "Channels whose upstream is this node's to read", {},
+              static_cast<double>(facts.nodes->leading));
   }
   for (const auto& [allocator, errors] : facts.id_errors) {
     out.counter("ssequel_id_errors_total", "Times that an allocator of ids failed to answer and was asked again",
                 {{"allocator", allocator}}, static_cast<double>(errors));
   }
-  out.gauge("ssequel_build_info", "Always 1", {{"version", facts.version}, {"store", facts.disk ? "disk" : "memory"}},
+  out.gauge("ssequel_build_info", "Always 1",
+            {{"version", facts.version},
+             {"store", facts.disk    ? "disk"
+                       : facts.nodes ? "redis"
+                                     : "memory"}},
             1);
   return out.text();
 }
@@ -195,6 +206,8 @@ std::vector<ChannelFacts> take_channels(gateway::Worker& worker) {
       switch (channel.state()) {
         case relay::Channel::State::Dormant:
           return "dormant";
+        case relay::Channel::State::Following:
+          return "following";
         case relay::Channel::State::Connecting:
           return "connecting";
         case relay::Channel::State::Streaming:

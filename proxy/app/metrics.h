@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "gateway/worker.h"
+#include "nodes/node_store.h"
 #include "relay/counters.h"
 #include "store/disk_store.h"
 
@@ -29,7 +30,8 @@ struct CountersSnapshot {
 struct ProcessFacts {
   bool config_reload_success = true;
   std::string version;
-  std::optional<store::DiskStatus> disk;           // nullopt: the store is memory.
+  std::optional<store::DiskStatus> disk;           // nullopt: the store is another.
+  std::optional<nodes::NodeStatus> nodes;          // nullopt: the store is another.
   std::map<std::string, std::uint64_t> id_errors;  // Of each allocator of ids that is in use.
 };
 // Prometheus text format.

@@ -45,6 +45,15 @@ void Server::make_workers() {
 
 Result<void> Server::open_store() {
   const auto& options = config_.options.store;
+  if (options.kind == gateway::StoreKind::Redis) {
+    const auto& redis = config_.options.redis;
+    auto opened = nodes::NodeStore::open({.url = redis.url, .prefix = redis.prefix, .lease = redis.lease}, logger_,
+                                         house_.clock, house_.random);
+    if (!opened) return tl::unexpected<Error>(opened.error());
+    nodes_ = std::move(*opened);
+    house_.open_store = [this](net::DeadlineQueue& deadlines) { return nodes_->door(deadlines); };
+    return {};
+  }
   if (options.kind != gateway::StoreKind::Disk) return {};
   store::DiskOptions disk{.directory = options.path, .sync_always = options.sync_always};
   // With the write-ahead log the files stay within twice the windows.
@@ -199,6 +208,7 @@ void Server::metrics(std::function<void(std::string)> done) {
                              for (std::size_t i = 1; i < all.size(); ++i) all.front().add(all[i]);
                              ProcessFacts facts{.config_reload_success = reload_ok_, .version = kVersion};
                              if (store_) facts.disk = store_->status();
+                             if (nodes_) facts.nodes = nodes_->status();
                              for (const auto& [name, entry] : ids_->status()) facts.id_errors[name] = entry.errors;
                              done(metrics_text(all.front(), facts));
                            });
@@ -247,6 +257,11 @@ gateway::Readiness Server::readiness() {
     const auto status = store_->status();
     ready.is_store_ready = status.is_well;
     ready.store = status.is_well ? "disk" : "disk: " + status.why;
+  }
+  if (nodes_) {
+    const auto status = nodes_->status();
+    ready.is_store_ready = status.is_well;
+    ready.store = status.is_well ? "redis" : "redis: " + status.why;
   }
   for (const auto& [name, entry] : ids_->status()) ready.ids[name] = entry.why.empty() ? "ready" : entry.why;
   return ready;

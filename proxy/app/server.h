@@ -21,6 +21,7 @@
 #include "gateway/worker.h"
 #include "ids/allocators.h"
 #include "net/signals.h"
+#include "nodes/node_store.h"
 #include "store/disk_store.h"
 
 namespace ssequel::app {
@@ -73,7 +74,8 @@ class Server final : private gateway::AdminBackend, private net::Deadline::Liste
   const Environment env_;
   net::Loop loop_;
   gateway::House house_;
-  std::unique_ptr<store::DiskStore> store_;  // Null: memory.
+  std::unique_ptr<store::DiskStore> store_;  // Null: not kind disk.
+  std::unique_ptr<nodes::NodeStore> nodes_;  // Null: not kind redis.
   std::unique_ptr<ids::Allocators> ids_;
   std::unique_ptr<net::DeadlineQueue> deadlines_;
   std::unique_ptr<gateway::Worker> worker_;   // Of the first loop.

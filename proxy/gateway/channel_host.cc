@@ -151,6 +151,7 @@ void ChannelHost::wait(ChannelWaiter& waiter) {
   worker_.channels().note_watch(*this);
   using State = relay::Channel::State;
   if (channel_.state() == State::Connecting || channel_.state() == State::Streaming) return;
+  if (channel_.state() == State::Following && waiters_.size() > 1) return;  // The first one has it ask.
   asks_after_final_ |= channel_.state() == State::Final;
   channel_.connect();
 }
@@ -394,7 +395,20 @@ void ChannelHost::retire_in_trouble(relay::TroubleReason reason, int status, Mil
   for (auto* waiter : waiters) waiter->on_channel_trouble(reason, status, retry_after);
 }
 
-void ChannelHost::give_up(relay::Channel&) { retire_in_trouble(relay::TroubleReason::Overload, 503, Millis(1000)); }
+void ChannelHost::give_up(relay::Channel&) {
+  if (!channel_.head()) return retire_in_trouble(relay::TroubleReason::Overload, 503, Millis(1000));
+  tell_trouble(relay::TroubleReason::Overload, 503, Millis(1000));
+  if (!is_waited_for()) channel_.on_guest_left();
+}
+
+void ChannelHost::opened_elsewhere(relay::Channel&) {
+  cors_.clear();
+  asks_after_final_ = false;
+  // In a turn of its own: the channel is at work.
+  worker_.loop().defer([this, alive = alive_] {
+    if (*alive && !is_closed_) tell_open();
+  });
+}
 
 // -------------------------------------------------------------------------------------------------------- timers
 

@@ -161,6 +161,8 @@ class ChannelHost final : public Retirable,
   void end_readers(relay::Channel& channel) override;
   [[nodiscard]] replay::Place foremost(relay::Channel& channel) override;
   void give_up(relay::Channel& channel) override;
+  void opened_elsewhere(relay::Channel& channel) override;
+  void closed_elsewhere(relay::Channel&) override { tell_closed(); }
   void retire(relay::Channel& channel) override;
 
   // Closes for good; who waited for the upstream's answer is told why.

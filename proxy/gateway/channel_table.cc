@@ -64,31 +64,77 @@ ChannelHost* ChannelTable::add(relay::Channel::Setup setup, SessionBinding bindi
   return opened;
 }
 
-ChannelHost* ChannelTable::open_shared(std::shared_ptr<const relay::Route> route, std::string key, std::string target,
-                                       std::string host, bool has_identity, bool is_eager) {
-  if (!make_room()) return nullptr;
+void ChannelTable::begin_shared(relay::Channel::Setup& setup, const relay::Route& route, const std::string& key,
+                                bool has_identity) {
   auto& house = worker_.house();
-  relay::Channel::Setup setup;
   // A tag where ids could be mistaken for a neighbour's, or tell one identity of another.
-  if (route->ids.always_tag || (has_identity && route->ids.counts_by_channel())) {
+  if (route.ids.always_tag || (has_identity && route.ids.counts_by_channel())) {
     std::array<std::byte, 16> bits{};
     house.random.fill(bits);
     setup.id_form.tag = base62::encode_tag(bits);
     setup.first_number = 1;
-  } else if (route->ids.start) {
-    setup.first_number = begin_with_start(*route->ids.start, std::string(relay::start_key(key)));
-  } else if (route->ids.strategy != relay::Strategy::Sequence) {
+  } else if (route.ids.start) {
+    setup.first_number = begin_with_start(*route.ids.start, std::string(relay::start_key(key)));
+  } else if (route.ids.strategy != relay::Strategy::Sequence) {
     setup.first_number = 0;  // An id is allocated for its base.
   } else {
     setup.first_number = house.beginnings.begin_at_time(house.clock.unix_micros());
   }
-  setup.id_form.spelling = route->ids.spelling();
+  setup.id_form.spelling = route.ids.spelling();
+}
+
+ChannelHost* ChannelTable::open_shared(std::shared_ptr<const relay::Route> route, std::string key, std::string target,
+                                       std::string host, bool has_identity, bool is_eager) {
+  if (!make_room()) return nullptr;
+  relay::Channel::Setup setup;
+  begin_shared(setup, *route, key, has_identity);
   setup.route = std::move(route);
   setup.key = std::move(key);
   setup.target = std::move(target);
   setup.host = std::move(host);
   setup.is_eager = is_eager;
   return add(std::move(setup), {});
+}
+
+replay::LogRecord ChannelTable::propose(const relay::Route& route, const std::string& key, bool has_identity) {
+  relay::Channel::Setup setup;
+  begin_shared(setup, route, key, has_identity);
+  return {.key = key,
+          .route = route.name,
+          .signature = relay::log_signature(route),
+          .form = setup.id_form,
+          .first_number = setup.first_number,
+          .has_start = route.ids.start.has_value() && setup.id_form.tag.empty(),
+          .strategy = relay::name_of(route.ids.strategy)};
+}
+
+ChannelHost* ChannelTable::open_joined(std::shared_ptr<const relay::Route> route, replay::SavedLog saved,
+                                       std::string target, std::string host, bool is_eager) {
+  if (!make_room()) return nullptr;
+  auto head = saved.head.empty() ? std::nullopt : relay::parse_stream_head(saved.head);
+  const auto& record = saved.record;
+  relay::Channel::Setup setup;
+  setup.is_eager = is_eager;
+  setup.route = std::move(route);
+  setup.id_form = record.form;
+  setup.first_number = record.first_number;
+  setup.key = record.key;
+  setup.target = std::move(target);
+  setup.host = std::move(host);
+  if (record.is_session) setup.method = record.method;
+  setup.log = saved.log;
+  setup.kept = {.head = head ? std::make_shared<const relay::StreamHead>(std::move(*head)) : nullptr,
+                .last_id = saved.last_id,
+                .retry_ms = saved.retry_ms,
+                .has_lost = false,
+                .is_led = saved.is_led};
+  SessionBinding binding{
+      .identity = record.identity, .path = record.path, .origin = record.origin, .reattach = record.reattach};
+  setup.journal = worker_.store()->adopt(saved);
+  auto* opened = add(std::move(setup), std::move(binding), true);
+  opened->channel().revive();
+  account(*opened);
+  return opened;
 }
 
 std::uint64_t ChannelTable::begin_with_start(std::uint64_t start, const std::string& start_key) {

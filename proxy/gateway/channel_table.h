@@ -28,6 +28,11 @@ class ChannelTable final : private net::Deadline::Listener {
                                          std::string host, bool has_identity, bool is_eager);
   [[nodiscard]] ChannelHost* open_session(std::shared_ptr<const relay::Route> route, std::string method,
                                           std::string target, std::string host, SessionBinding binding);
+  // What a new shared channel's log would be.
+  [[nodiscard]] replay::LogRecord propose(const relay::Route& route, const std::string& key, bool has_identity);
+  // A channel with a log that was joined. Null: there is no room.
+  ChannelHost* open_joined(std::shared_ptr<const relay::Route> route, replay::SavedLog saved, std::string target,
+                           std::string host, bool is_eager);
   // Goes on with what a store kept. False, and nothing has changed: the route is another by now, or there is no room.
   [[nodiscard]] bool revive(replay::SavedLog&& saved);
   // Closes the channel without subscribers that was watched least recently of those with an upstream connection. False
@@ -56,6 +61,8 @@ class ChannelTable final : private net::Deadline::Listener {
   void give_up(const std::string& key);
   // Nobody reads it, nobody waits for it, and it is not kept for ever.
   [[nodiscard]] static bool may_go(ChannelHost& host);
+  // The form and the first number of a new shared channel's log.
+  void begin_shared(relay::Channel::Setup& setup, const relay::Route& route, const std::string& key, bool has_identity);
   // is_kept: its log and journal are there.
   // Where a log with `ids.start` begins: above all that the key's earlier logs have given, whatever their signature.
   [[nodiscard]] std::uint64_t begin_with_start(std::uint64_t start, const std::string& start_key);

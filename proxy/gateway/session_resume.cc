@@ -31,6 +31,7 @@ SessionResume::~SessionResume() {
 
 void SessionResume::leave() {
   PendingSession::leave();
+  if (std::exchange(is_looking_, false)) worker_.joins().forget(*this);
   if (!std::exchange(is_waiting_, false)) return;
   if (auto* host = worker_.channels().find(tag_of(context_.id))) host->leave_continuing(*this);
 }
@@ -80,9 +81,48 @@ void SessionResume::resume() {
     if (waits_for_another(*host)) return;
     resume_in(*host);
   } else {
+    // Whether another identity's session is known here makes no difference, in time neither.
+    if (looks_elsewhere()) return;
     without_channel();
   }
   client_.hold_content(false);
+}
+
+bool SessionResume::looks_elsewhere() {
+  const auto* store = worker_.store();
+  if (store == nullptr || !store->is_shared() || std::exchange(has_looked_, true) || !context_.id.is_readable) {
+    return false;
+  }
+  is_looking_ = true;
+  client_.hold_content(true);
+  worker_.joins().find(context_.route, std::string(tag_of(context_.id)), *this);
+  return true;
+}
+
+void SessionResume::on_joined() {
+  is_looking_ = false;
+  if (needs_admission() && known_channel()) {
+    ask_authorizer();
+    return;
+  }
+  resume();
+}
+
+// Nobody can say whether there is such a session: nothing is asked of the service for it.
+void SessionResume::on_join_failed() {
+  is_looking_ = false;
+  answered();
+  ++worker_.route_counters(context_.route->name).trouble[static_cast<std::size_t>(relay::TroubleReason::Overload)];
+  client_.hold_content(false);
+  if (context_.head.method == "GET" && accepts_event_stream(context_.head.fields)) {
+    record_.cause = "store";
+    worker_.log_access(record_, 200);
+    worker_.answer_trouble(client_, *context_.route, context_.head,
+                           worker_.trouble_retry(*context_.route, Millis(1000)));
+    return;
+  }
+  worker_.log_access(record_, 503);
+  client_.respond_problem(503, "the store that knows the session does not answer", "Retry-After: 1\r\n");
 }
 
 bool SessionResume::waits_for_another(ChannelHost& host) {
@@ -121,6 +161,11 @@ bool SessionResume::answer_at_end(ChannelHost& host, replay::Place place) {
   }
   // Whatever else than a GET would be done a second time.
   if (at_end == relay::AtEnd::Upstream && context_.head.method != "GET") at_end = relay::AtEnd::NoContent;
+  if (at_end == relay::AtEnd::Upstream && channel.has_nodes() && !channel.is_leading()) {
+    // What follows is another log's: this one is another node's to write.
+    without_channel();
+    return true;
+  }
   if (at_end == relay::AtEnd::Upstream) {
     relay::UpstreamLastEventId id{.kind = relay::UpstreamLastEventId::Kind::Removed, .value = {}};
     if (const auto last = channel.last_origin_id(); !last.empty()) {

@@ -6,7 +6,7 @@
 
 namespace ssequel::gateway {
 
-class SessionResume final : public PendingSession, private ContinueWaiter {
+class SessionResume final : public PendingSession, private ContinueWaiter, private JoinWaiter {
  public:
   struct Luggage {};
   SessionResume(Worker& worker, ClientSession& client, SessionContext context, AccessRecord record, Luggage = {});
@@ -16,8 +16,12 @@ class SessionResume final : public PendingSession, private ContinueWaiter {
  private:
   void on_admitted() override { resume(); }
   void on_continued() override;
+  void on_joined() override;
+  void on_join_failed() override;
   void leave() override;
   void resume();
+  // Where several nodes share the logs, another one may know the tag. False: it was asked for already.
+  bool looks_elsewhere();
   // True if the request is at the very end, and another one asks the upstream already.
   bool waits_for_another(ChannelHost& host);
   void resume_in(ChannelHost& host);
@@ -27,6 +31,8 @@ class SessionResume final : public PendingSession, private ContinueWaiter {
   void break_off_unknown();
   [[nodiscard]] ChannelHost* known_channel();
 
+  bool has_looked_ = false;  // At what other nodes know.
+  bool is_looking_ = false;  // True exactly while that is to come.
   bool is_waiting_ = false;  // For another one's question to the upstream.
 };
 

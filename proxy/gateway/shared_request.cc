@@ -50,6 +50,7 @@ void SharedRequest::on_drain() {
 }
 
 void SharedRequest::leave_channel() {
+  if (step_ == Step::Joining) worker_.joins().forget(*this);
   auto* host = key_.empty() ? nullptr : worker_.channels().find(key_);
   if (!host) return;
   if (credential_ && credential_->users == 0) host->channel().forget(credential_);
@@ -130,7 +131,12 @@ void SharedRequest::attach() {
   }
   auto* host = worker_.channels().find(key_);
   if (!host) {
-    open();
+    const auto* store = worker_.store();
+    if (store != nullptr && store->is_shared()) {
+      join();
+    } else {
+      open();
+    }
     return;
   }
   auto& channel = host->channel();
@@ -150,9 +156,7 @@ void SharedRequest::attach() {
     return;
   }
   if (needs_verdict() && !has_verdict_) {
-    const bool stands =
-        channel.state() == State::Streaming && channel.opened_with() && channel.opened_with()->identity == identity_;
-    if (!stands) {
+    if (!channel.stands_for(identity_)) {
       wait_for(*host);
       return;
     }
@@ -205,10 +209,32 @@ void SharedRequest::open() {
     trouble(relay::TroubleReason::Overload, 503, Millis(1000));
     return;
   }
-  // An id that cannot be one of ours may mean something to the upstream: it goes along, once.
-  const bool is_ours = replay::has_tag_form(id_.value) || replay::has_form_of(id_.value, route_->ids.spelling());
-  if (id_.is_present && id_.is_readable && !is_ours) host->channel().set_first_last_event_id(id_.value);
+  hand_on_id(*host);
   wait_for(*host);
+}
+
+void SharedRequest::hand_on_id(ChannelHost& host) {
+  const bool is_ours = replay::has_tag_form(id_.value) || replay::has_form_of(id_.value, route_->ids.spelling());
+  if (id_.is_present && id_.is_readable && !is_ours) host.channel().set_first_last_event_id(id_.value);
+}
+
+void SharedRequest::join() {
+  step_ = Step::Joining;
+  if (route_->key_has_identity() && route_->identity.authorize.empty()) worker_.watch_cookies(*route_, head_);
+  worker_.joins().join({.route = route_,
+                        .key = key_,
+                        .target = relay::shared_target(head_, *route_),
+                        .host = head_.host,
+                        .has_identity = route_->key_has_identity() && !identity_.empty(),
+                        .is_eager = false},
+                       this);
+}
+
+void SharedRequest::on_joined() {
+  step_ = Step::Attaching;
+  auto* host = worker_.channels().find(key_);
+  if (host && host->channel().log()->appended() == 0 && !host->channel().head()) hand_on_id(*host);
+  attach();
 }
 
 void SharedRequest::wait_for(ChannelHost& host) {
@@ -221,7 +247,7 @@ void SharedRequest::on_channel_open() {
   step_ = Step::Attaching;
   auto* host = worker_.channels().find(key_);
   // To somebody else's fields it says nothing of this one.
-  if (host) has_verdict_ = host->channel().opened_with() && host->channel().opened_with()->identity == identity_;
+  if (host) has_verdict_ = host->channel().stands_for(identity_);
   attach();
 }
 

@@ -23,6 +23,7 @@ class SharedRequest final : public Exchange,
                             private CorsWaiter,
                             private AuthorizeWaiter,
                             private SnapshotWaiter,
+                            private JoinWaiter,
                             private SideListener {
  public:
   SharedRequest(Worker& worker, ClientSession& client, std::shared_ptr<const relay::Route> route,
@@ -38,13 +39,15 @@ class SharedRequest final : public Exchange,
   void on_drain() override;
 
  private:
-  enum class Step { Authorizing, Attaching, Moving, Waiting, Cors, Snapshot, Over };
+  enum class Step { Authorizing, Attaching, Joining, Moving, Waiting, Cors, Snapshot, Over };
 
   void on_verdict(const Verdict& verdict) override;
   void on_channel_open() override;
   void on_channel_answer(std::unique_ptr<UpstreamSession> upstream, http::ResponseHead& head) override;
   void on_channel_trouble(relay::TroubleReason reason, int status, Millis retry_after) override;
   void on_channel_closed() override;
+  void on_joined() override;
+  void on_join_failed() override { trouble(relay::TroubleReason::Overload, 503, Millis(1000)); }
   [[nodiscard]] bool wants_raw_answer() const override { return !accepts_by_name_; }
   [[nodiscard]] const std::string& identity() const override { return identity_; }
   void on_cors_changed() override;
@@ -55,6 +58,9 @@ class SharedRequest final : public Exchange,
   void attach();
   void move_to(Worker& owner);
   void open();
+  void join();
+  // An id that cannot be one of ours may mean something to the upstream: it goes along, once.
+  void hand_on_id(ChannelHost& host);
   void wait_for(ChannelHost& host);
   void admitted(ChannelHost& host);
   void find_cors(ChannelHost& host);

@@ -55,12 +55,13 @@ Worker::Worker(House& house, net::Loop& loop, std::shared_ptr<const Settings> se
     : house_(house),
       loop_(loop),
       deadlines_(loop),
-      store_(house.open_store ? house.open_store(loop) : nullptr),
+      store_(house.open_store ? house.open_store(deadlines_) : nullptr),
       sequencers_(house.open_sequencers ? house.open_sequencers(deadlines_) : nullptr),
       graveyard_(loop),
       settings_(std::move(settings)),
       pool_(loop, deadlines_, pool_options(*settings_), house.upstream_connections),
       channels_(*this),
+      joins_(*this),
       authorizer_(*this),
       snapshots_(*this) {
   pool_.set_relief([this] { return channels_.free_connection(); });
@@ -131,6 +132,16 @@ void Worker::open_eager(const std::shared_ptr<const relay::Route>& route, const 
     http::RequestHead head;
     head.method = "GET";
     head.origin_form = target;
+    if (store_ && store_->is_shared()) {
+      joins_.join({.route = route,
+                   .key = key,
+                   .target = relay::shared_target(head, *route),
+                   .host = {},
+                   .has_identity = false,
+                   .is_eager = true},
+                  nullptr);
+      return;
+    }
     host = channels_.open_shared(route, key, relay::shared_target(head, *route), {}, false, true);
     if (host) host->channel().connect();
     return;
@@ -236,6 +247,11 @@ void Worker::on_refused(ClientSession&, int status) {
 void Worker::set_drain(DrainPhase phase) {
   drain_ = phase;
   if (phase != DrainPhase::Ending) return;
+  // Other nodes go on with what is read here, before the readers go there.
+  if (store_ && store_->is_shared()) {
+    store_->stand_down();
+    channels_.for_each([](ChannelHost& host) { host.channel().stand_down(); });
+  }
   end_streams();
   std::vector<ClientSession*> all;
   for (auto& [key, session] : sessions_) all.push_back(key);

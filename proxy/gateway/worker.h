@@ -20,6 +20,7 @@
 #include "gateway/channel_table.h"
 #include "gateway/client_session.h"
 #include "gateway/idle_channels.h"
+#include "gateway/joins.h"
 #include "gateway/options.h"
 #include "gateway/orphans.h"
 #include "gateway/reattachments.h"
@@ -44,7 +45,7 @@ struct House {
   const Clock& clock;
   Random& random;
   // What is behind the logs of a loop; empty, or null from it: nothing.
-  std::function<std::unique_ptr<replay::Store>(net::Loop&)> open_store{};
+  std::function<std::unique_ptr<replay::Store>(net::DeadlineQueue&)> open_store{};
   // Who gives a loop's channels their ids; empty: nobody, and each id is one more than the last.
   std::function<std::unique_ptr<relay::Sequencers>(net::DeadlineQueue&)> open_sequencers{};
   replay::Beginnings beginnings{};
@@ -140,6 +141,7 @@ class Worker final : private ClientHandler, private net::ListenerClient {
   [[nodiscard]] ChannelTable& channels() { return channels_; }
   [[nodiscard]] replay::Store* store() { return store_.get(); }                // Null: logs live in memory only.
   [[nodiscard]] relay::Sequencers* sequencers() { return sequencers_.get(); }  // Null: see the house.
+  [[nodiscard]] Joins& joins() { return joins_; }
   [[nodiscard]] Authorizer& authorizer() { return authorizer_; }
   [[nodiscard]] Snapshots& snapshots() { return snapshots_; }
   [[nodiscard]] WorkerCounters& counters() { return counters_; }
@@ -199,6 +201,7 @@ class Worker final : private ClientHandler, private net::ListenerClient {
   std::unordered_set<ReaderGroup*> reader_groups_;  // All on this loop.
   std::unordered_set<std::shared_ptr<RemoteReaders>> remote_readers_;
   ChannelTable channels_;
+  Joins joins_;
   Authorizer authorizer_;
   Snapshots snapshots_;
   std::vector<net::Owned<net::Listener>> listeners_;

@@ -34,6 +34,8 @@ Arrival ArrivalQueue::front() const {
   return arrival;
 }
 
+void ArrivalQueue::clear() { *this = ArrivalQueue(); }
+
 void ArrivalQueue::pop() {
   SSEQUEL_ASSERT(!empty(), "somebody waits at the head");
   head_offset_ += slots_[head_++].size();

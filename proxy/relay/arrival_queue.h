@@ -41,6 +41,7 @@ class ArrivalQueue {
   // The oldest; views until the next push() or pop().
   [[nodiscard]] Arrival front() const;
   void pop();
+  void clear();
 
   [[nodiscard]] bool empty() const noexcept { return head_ == slots_.size(); }
   [[nodiscard]] std::size_t size() const noexcept { return slots_.size() - head_; }

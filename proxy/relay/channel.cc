@@ -31,13 +31,16 @@ Channel::Channel(Setup setup, ChannelPort& port, Random& random, const Clock& cl
       parser_(*this, route().event_bytes),
       backoff_(route().reconnect_min, route().reconnect_max),
       last_watched_(clock.now()),
-      is_eager_(setup_.is_eager) {
+      is_eager_(setup_.is_eager),
+      nodes_(journal_ ? journal_->nodes() : nullptr),
+      is_leading_(nodes_ == nullptr || (!is_shared() && !setup_.kept)) {
   if (route().upstream_format == UpstreamFormat::Ndjson) {
     ndjson_ = std::make_unique<sse::NdjsonParser>(static_cast<sse::ParserListener&>(*this), route().event_bytes);
   }
   sequencer_->set_listener(*this);
   if (journal_) {
     journal_->set_listener(*this);
+    if (nodes_) nodes_->set_nodes_listener(*this);
     evicted_ = log_->first();
     committed_position_ = log_->appended_position();
   } else {
@@ -48,12 +51,15 @@ Channel::Channel(Setup setup, ChannelPort& port, Random& random, const Clock& cl
     parser_.set_last_event_id(setup_.kept->last_id);
     upstream_retry_ms_ = setup_.kept->retry_ms;
     store_gap_pending_ = setup_.kept->has_lost;
+    is_led_ = setup_.kept->is_led && head_;
   }
   ++counters_.channels;
 }
 
 void Channel::revive() {
-  if (is_shared()) {
+  if (nodes_) {
+    if (!is_shared()) enter(log_->last_end() ? State::Ended : State::Following);
+  } else if (is_shared()) {
     tell_store_gap();
     publish();
   } else if (log_->last_end()) {
@@ -67,6 +73,7 @@ void Channel::revive() {
     conclude();
   }
   if (readers_ == 0) rest();
+  tell_watch();
 }
 
 Channel::~Channel() {
@@ -93,11 +100,14 @@ void Channel::connect() {
   SSEQUEL_ASSERT(state_ != State::Streaming && state_ != State::Connecting, "one upstream");
   opened_by_reader_ = true;
   is_readers_end_due_ = false;
+  is_release_due_ = false;
+  if (!may_connect()) return follow();
   // An upstream in trouble is not asked more and more often because many come.
   if (state_ != State::Waiting) backoff_.reset();
   port_.cancel_timer(*this, ChannelTimer::Upstream);
   if (readers_ == 0) stop_resting();
   begin_connect();
+  tell_watch();
 }
 
 void Channel::prepare_to_continue() {
@@ -116,8 +126,10 @@ void Channel::begin_connect() {
 }
 
 void Channel::expect_gap() {
-  // *contiguous*: entries of another connection follow what is in the log; events may be missing between them.
-  if (log_->appended() != 0 || !queue_.empty()) gap_pending_ = route().on_upstream_gap == OnUpstreamGap::Tell;
+  // *contiguous*: entries of another connection follow what is in the log; events may be missing between them. But
+  // where every node has an upstream of its own, they are not those of this one.
+  const bool has_earlier = gives_places_away() ? has_connected_ : log_->appended() != 0 || !queue_.empty();
+  if (has_earlier) gap_pending_ = route().on_upstream_gap == OnUpstreamGap::Tell;
   if (!is_shared()) {
     // After a clean end the service said that was all: nothing is missing.
     const auto end = log_->last_end();
@@ -149,7 +161,10 @@ void Channel::on_upstream_open(StreamHead head, http::ContentCoding coding) {
   opened_with_ = asked_with_;
   refused_.clear();
   opened_at_ = clock_.now();
+  away_since_.reset();
+  has_connected_ = true;
   enter(State::Streaming);
+  tell_watch();
   if (readers_ == 0 && !is_lingering_ && !is_eager_ && route().linger != kForever) {
     is_lingering_ = is_join_time_ = true;
     port_.set_timer(*this, ChannelTimer::Rest, std::max(route().linger, kJoinTime));
@@ -221,6 +236,7 @@ void Channel::take_in() {
   }
   come_to_end();
   settle();
+  release_if_due();
 }
 
 std::size_t Channel::feed(std::string_view content) {
@@ -312,6 +328,15 @@ void Channel::wait_and_retry(Millis least) {
   // One that stood for long is well, if it had no event to send.
   const auto opened_at = std::exchange(opened_at_, std::nullopt);
   if (opened_at && clock_.now() - *opened_at >= route().reconnect_max) backoff_.reset();
+  if (!away_since_) {
+    away_since_ = clock_.now();
+    if (is_leading()) nodes_->set_away();
+  }
+  if (nodes_ && !gives_places_away() && clock_.now() - *away_since_ >= route().reconnect_max) {
+    away_since_.reset();
+    release_when_told(true);
+    return follow();
+  }
   enter(State::Waiting);
   const auto said = std::min<std::uint64_t>(upstream_retry_ms_.value_or(0), kMaxAskedBackoff.count());
   least = std::max(std::min(least, kMaxAskedBackoff), Millis(said));
@@ -322,6 +347,7 @@ void Channel::wait_and_retry(Millis least) {
 void Channel::on_upstream_trouble(Millis retry_after) {
   if (is_shared()) {
     wait_and_retry(retry_after);
+    release_if_due();
     if (readers_ == 0) rest();
   } else {
     enter(State::Ended);
@@ -341,10 +367,21 @@ void Channel::on_upstream_final() {
   }
   refused_.clear();
   opened_with_.reset();
+  if (nodes_ && is_shared()) {
+    // The others' fields are tried, too.
+    if (!gives_places_away()) is_leading_ = false;
+    nodes_->refuse(!route().sends_identity());
+    return follow();
+  }
+  close();
+}
+
+void Channel::close() {
   enter(State::Final);
   is_readers_end_due_ = true;
   conclude();
   if (readers_ == 0) rest();
+  tell_watch();
 }
 
 void Channel::let_go() {
@@ -365,6 +402,9 @@ void Channel::let_go() {
   if (is_shared()) {
     arrived_end_.reset();
     if (state_ != State::Final) enter(State::Dormant);
+    if (is_leading()) release_when_told(false);
+    release_if_due();
+    tell_watch();
     return;
   }
   if (state_ != State::Streaming) {
@@ -379,7 +419,7 @@ void Channel::let_go() {
 void Channel::on_timer(ChannelTimer timer) {
   switch (timer) {
     case ChannelTimer::Upstream:
-      if (is_connect_due_) {
+      if (is_connect_due_ || state_ == State::Following) {
         port_.give_up(*this);
       } else if (state_ == State::Waiting) {
         begin_connect();
@@ -392,7 +432,9 @@ void Channel::on_timer(ChannelTimer timer) {
       return;
     case ChannelTimer::Rest:
       if (readers_ != 0) return;
-      if (is_lingering_) {
+      if (is_lingering_ && !is_shared() && nodes_ && nodes_->foremost()) {
+        port_.set_timer(*this, ChannelTimer::Rest, std::max(route().linger, kJoinTime));  // Read on another node.
+      } else if (is_lingering_) {
         is_lingering_ = is_join_time_ = false;
         let_go();
         rest();

@@ -11,6 +11,8 @@
 //
 //   Session channels: Streaming ──end──► Ended (──another answer of the upstream──► Streaming).
 //   Final: the upstream gave a final answer; what is in the log is still served for `retain`.
+//   Following: the log is several nodes', and another one reads the upstream, or this one is about to. From Dormant by
+//   connect(), to Connecting by on_leading(), and back from any state by on_following() (channel_nodes.cc).
 //
 // An event's way, each step at once unless something stands in it:
 //
@@ -27,6 +29,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -77,16 +80,23 @@ class ChannelPort {
   virtual void end_readers(Channel& channel) = 0;
   // The greatest cursor of the connected readers.
   [[nodiscard]] virtual replay::Place foremost(Channel& channel) = 0;
-  // No id for the log's base within kBasePatience: who waits for the upstream's answer is told of trouble, and the
-  // channel, which holds nothing yet, may be destroyed as by retire().
+  // No id for the log's base, or no word from another node, within kBasePatience: who waits for the upstream's answer
+  // is told of trouble, and a channel that holds nothing yet may be destroyed as by retire().
   virtual void give_up(Channel& channel) = 0;
+  // Another node's upstream answered with an event stream, whose head this channel has now.
+  virtual void opened_elsewhere(Channel&) {}
+  // The channel is Final by what other nodes' upstreams said.
+  virtual void closed_elsewhere(Channel&) {}
   // The channel's time is over: destroy it, but not before the current call has returned.
   virtual void retire(Channel& channel) = 0;
 };
 
-class Channel final : private sse::ParserListener, private replay::SequencerListener, private replay::JournalListener {
+class Channel final : private sse::ParserListener,
+                      private replay::SequencerListener,
+                      private replay::JournalListener,
+                      private replay::NodesListener {
  public:
-  enum class State { Dormant, Connecting, Streaming, Waiting, Ended, Final };
+  enum class State { Dormant, Following, Connecting, Streaming, Waiting, Ended, Final };
 
   struct Setup {
     std::shared_ptr<const Route> route;
@@ -106,6 +116,7 @@ class Channel final : private sse::ParserListener, private replay::SequencerList
       std::string last_id;
       std::optional<std::uint64_t> retry_ms;
       bool has_lost = false;  // Behind the log's newest entry.
+      bool is_led = false;    // Another node's upstream stream stands.
     };
     std::optional<Kept> kept;
   };
@@ -165,6 +176,12 @@ class Channel final : private sse::ParserListener, private replay::SequencerList
   [[nodiscard]] std::size_t pending_bytes() const {
     return pending_.capacity() + compressed_.capacity() + queue_.memory();
   }
+  // Other nodes may read the upstream in this one's stead.
+  [[nodiscard]] bool has_nodes() const { return nodes_ != nullptr; }
+  // This node holds the log's lease.
+  [[nodiscard]] bool is_leading() const { return nodes_ != nullptr && is_leading_; }
+  // The node is about to end: another one is to read the upstream.
+  void stand_down();
   // Lets the upstream go now (drain, limits); inside one of the port's calls, right after it. Session: counts as broken
   // off. Events that have arrived still get their ids and commits; bytes that are no event yet are dropped.
   void let_go();
@@ -199,6 +216,9 @@ class Channel final : private sse::ParserListener, private replay::SequencerList
   // The credential that the standing upstream connection was opened with.
   [[nodiscard]] const std::shared_ptr<Credential>& opened_with() const { return opened_with_; }
   [[nodiscard]] std::shared_ptr<Credential> find_credential(std::string_view identity) const;
+  // The upstream's stream stands, opened with this identity's fields. By another node: then the identity is a part of
+  // the key, or of no account.
+  [[nodiscard]] bool stands_for(std::string_view identity) const;
   // The subscriber's own Last-Event-ID for the very first connect; taken once.
   // Of at most kMaxUpstreamId bytes, else it is not kept.
   void set_first_last_event_id(std::string id) {
@@ -216,6 +236,7 @@ class Channel final : private sse::ParserListener, private replay::SequencerList
   void enter(State state);
   void begin_connect();
   void expect_gap();
+  void close();  // Final.
   void wait_and_retry(Millis least);
   // --- From arrival to the log (channel_arrivals.cc)
   void on_ids_ready() override;
@@ -239,7 +260,8 @@ class Channel final : private sse::ParserListener, private replay::SequencerList
               replay::Number number);
   // dedupe: an entry with this origin id is still in the window.
   [[nodiscard]] bool is_known(std::optional<std::string_view> origin);
-  void append_sync(sse::SyncReason reason, const Arrival& arrival, replay::Number number);
+  // The entry's lines; valid until the next call, or as long as the arrival's.
+  [[nodiscard]] std::string_view lines_of(const Arrival& arrival);
   void publish();
   void add_end(bool is_clean);
   void evict(Millis now);
@@ -264,6 +286,32 @@ class Channel final : private sse::ParserListener, private replay::SequencerList
   // The upstream's response has ended, though not all of it is in the log.
   [[nodiscard]] bool is_over() const { return pending_end_ || arrived_end_; }
   void rest();  // No readers: linger, then retain.
+
+  // --- Nodes (channel_nodes.cc)
+  void on_leading(bool has_lost) override;
+  void on_following(std::string_view last_id) override;
+  void on_entries(std::span<const replay::SharedEntry> entries) override;
+  void on_begin(replay::Number first_number) override;
+  void on_head(std::string_view serialized_head) override;
+  void on_retry_elsewhere(std::uint64_t milliseconds) override;
+  void on_end(bool is_clean) override;
+  void on_leader_away() override { is_led_ = false; }
+  void on_final() override;
+  void on_others_progress() override;
+  void on_wanted_elsewhere() override;
+  void on_diverged() override { port_.retire(*this); }
+  // The upstream is this node's to read.
+  [[nodiscard]] bool may_connect() const { return nodes_ == nullptr || is_leading_ || nodes_->gives_places(); }
+  [[nodiscard]] bool gives_places_away() const { return nodes_ != nullptr && nodes_->gives_places(); }
+  void follow();
+  // Nothing is read from the upstream, and nothing of what was is pending.
+  void drop_intake();
+  void tell_watch();
+  // The lease goes as soon as what has arrived is in the log.
+  void release_when_told(bool tired);
+  void release_if_due();
+  void submit(const Arrival& arrival);
+  [[nodiscard]] replay::Number number_after_loss() const;
   // Neither linger nor retain runs out on who reads, nor on who waits for the upstream's answer.
   void stop_resting();
 
@@ -318,10 +366,18 @@ class Channel final : private sse::ParserListener, private replay::SequencerList
   bool gap_pending_ = false;              // Told before the next event.
   bool store_gap_pending_ = false;        // Told before the next entry.
   bool opened_by_reader_ = false;
-  bool is_lingering_ = false;  // The Rest timer is the linger, not the retain.
-  bool is_join_time_ = false;  // The linger is what an opener gets to join in.
+  bool is_lingering_ = false;         // The Rest timer is the linger, not the retain.
+  bool is_join_time_ = false;         // The linger is what an opener gets to join in.
+  replay::Nodes* const nodes_;        // The journal's; null: the log is this process's alone.
+  bool is_leading_;                   // True without nodes; else exactly while the lease is this node's.
+  bool is_led_ = false;               // Another node's upstream stream stands, as far as is known.
+  bool is_tired_ = false;             // See Nodes::release().
+  bool is_release_due_ = false;       // True exactly while the lease is to go once what has arrived is in the log.
+  bool has_connected_ = false;        // This node's upstream has streamed before.
+  std::optional<Millis> away_since_;  // The upstream has not streamed since.
   std::string scratch_;
   std::string id_scratch_;
+  std::string sync_lines_;
 };
 
 }  // namespace ssequel::relay

@@ -31,6 +31,7 @@ void Channel::tell_gap() {
 void Channel::arrive(const Arrival& arrival) {
   // Behind what waits, and where the journal takes nothing, no id is asked for.
   if (queue_.empty() && !is_held()) {
+    if (gives_places_away()) return submit(arrival);
     if (const auto number = next_number()) {
       append(arrival, *number);
       return;
@@ -48,7 +49,7 @@ std::optional<replay::Number> Channel::next_number() {
 
 // The base is an id like the others, and given to no event: that of a log which is lost is never taken for it.
 bool Channel::begin_log() {
-  if (log_->has_begun()) return true;
+  if (log_->has_begun() || gives_places_away()) return true;
   const auto base = next_number();
   if (!base) return false;
   log_->begin(*base);
@@ -62,6 +63,11 @@ bool Channel::move_queue() {
     const auto head = queue_.front();
     if (is_known(head.origin)) {  // One with this origin id stood before it in the queue.
       if (begins_at_ > log_->appended()) --begins_at_;
+      queue_.pop();
+      continue;
+    }
+    if (gives_places_away()) {
+      submit(head);
       queue_.pop();
       continue;
     }
@@ -88,29 +94,30 @@ void Channel::on_ids_ready() {
 
 // ------------------------------------------------------------------------------------------------------- entries
 
-void Channel::append(const Arrival& arrival, replay::Number number) {
+std::string_view Channel::lines_of(const Arrival& arrival) {
+  auto reason = sse::SyncReason::Dropped;
   switch (arrival.kind) {
     case Arrival::Kind::Event:
-      append(arrival.lines, arrival.origin, arrival.sticky, number);
-      return;
+      return arrival.lines;
     case Arrival::Kind::Dropped:
-      append_sync(sse::SyncReason::Dropped, arrival, number);
-      return;
+      break;
     case Arrival::Kind::UpstreamGap:
       ++counters_.gaps_sequence;
-      append_sync(sse::SyncReason::UpstreamGap, arrival, number);
-      return;
+      reason = sse::SyncReason::UpstreamGap;
+      break;
     case Arrival::Kind::StoreGap:
       ++counters_.gaps_sequence;
-      append_sync(sse::SyncReason::StoreGap, arrival, number);
-      return;
+      reason = sse::SyncReason::StoreGap;
+      break;
   }
+  ++counters_.sync_required[static_cast<std::size_t>(reason)];
+  const auto data = sse::sync_required_data(reason, std::nullopt, log_->oldest_id(), log_->newest_id());
+  sync_lines_ = sse::event_lines(route().on_gap.event, data);
+  return sync_lines_;
 }
 
-void Channel::append_sync(sse::SyncReason reason, const Arrival& arrival, replay::Number number) {
-  const auto data = sse::sync_required_data(reason, std::nullopt, log_->oldest_id(), log_->newest_id());
-  ++counters_.sync_required[static_cast<std::size_t>(reason)];
-  append(sse::event_lines(route().on_gap.event, data), arrival.origin, arrival.sticky, number);
+void Channel::append(const Arrival& arrival, replay::Number number) {
+  append(lines_of(arrival), arrival.origin, arrival.sticky, number);
 }
 
 void Channel::append(std::string_view lines, std::optional<std::string_view> origin, std::string_view sticky,
@@ -154,7 +161,10 @@ void Channel::publish() {
 }
 
 bool Channel::is_held() const {
-  return journal_ && (is_stalled_ || log_->appended_position() - committed_position_ >= kMaxUncommittedBytes);
+  if (!journal_) return false;
+  const auto uncommitted =
+      gives_places_away() ? nodes_->submitted_bytes() : log_->appended_position() - committed_position_;
+  return is_stalled_ || uncommitted >= kMaxUncommittedBytes;
 }
 
 void Channel::on_committed(replay::Place end) {
@@ -163,6 +173,7 @@ void Channel::on_committed(replay::Place end) {
   log_->set_saved();
   if (end <= log_->published()) {
     if (is_news) port_.wake(*this);
+    if (gives_places_away()) take_in();
     return;
   }
   log_->publish(end);

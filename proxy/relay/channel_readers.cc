@@ -13,6 +13,7 @@ void Channel::on_reader_joined() {
   ++readers_;
   last_watched_ = clock_.now();
   stop_resting();
+  if (readers_ == 1) tell_watch();
 }
 
 void Channel::on_reader_left() {
@@ -36,24 +37,31 @@ void Channel::on_guest_left() {
 void Channel::set_eager(bool is_eager) {
   is_eager_ = is_eager;
   if (is_eager_ && readers_ == 0) stop_resting();
+  tell_watch();
 }
 
 void Channel::rest() {
+  if (state_ == State::Following && !is_eager_) {
+    port_.cancel_timer(*this, ChannelTimer::Upstream);
+    if (is_shared()) enter(State::Dormant);
+  }
   // A session's response that is over has no upstream to keep, though the channel is not told to have ended yet.
   const bool is_reading = state_ == State::Streaming && (is_shared() || !arrived_end_);
   const bool has_upstream = is_reading || state_ == State::Connecting || state_ == State::Waiting;
   if (has_upstream) {
     // What happens meanwhile, trouble above all, does not begin the linger anew.
-    if (is_eager_ || route().linger == kForever || is_lingering_) return;
+    if (is_eager_ || route().linger == kForever || is_lingering_) return tell_watch();
     if (route().linger > Millis(0)) {
       is_lingering_ = true;
       port_.set_timer(*this, ChannelTimer::Rest, route().linger);
+      tell_watch();
       return;
     }
     let_go();
   }
   is_lingering_ = false;
   port_.set_timer(*this, ChannelTimer::Rest, route().retain);
+  tell_watch();
 }
 
 void Channel::stop_resting() {
@@ -65,6 +73,7 @@ void Channel::on_foremost(replay::Place place) {
   if (place > foremost_) {
     foremost_ = place;
     foremost_position_ = log_->position(place);
+    if (nodes_) nodes_->set_foremost(place);
   }
   if (is_paused_ || !pending_.empty() || can_move()) take_in();
 }
@@ -86,10 +95,17 @@ replay::Place Channel::keep_from() const {
 bool Channel::are_readers_behind() {
   if (!is_shared() && seeded_bug("evicts-undelivered")) return false;
   if (!is_shared()) return log_->is_full() && log_->first() >= foremost_;
-  if (readers_ == 0) return false;
-  const auto behind = [this] {
-    const auto events = log_->appended() - std::min(foremost_, log_->appended());
-    const auto bytes = log_->appended_position() - std::min(foremost_position_, log_->appended_position());
+  const auto others = nodes_ ? nodes_->foremost() : std::nullopt;
+  if (readers_ == 0 && !others) return false;
+  const auto behind = [&] {
+    auto place = readers_ == 0 ? 0 : foremost_;
+    auto position = readers_ == 0 ? 0 : foremost_position_;
+    if (others && (*others > place || readers_ == 0)) {
+      place = *others;
+      position = log_->position(place);
+    }
+    const auto events = log_->appended() - std::min(place, log_->appended());
+    const auto bytes = log_->appended_position() - std::min(position, log_->appended_position());
     const auto most = log_->bounds().events;
     // Room for one more event, so that it is half a window with it. Nothing ahead is never too much.
     const auto half = log_->bounds().bytes / 2;

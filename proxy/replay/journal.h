@@ -9,13 +9,16 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/result.h"
+#include "replay/nodes.h"
 #include "replay/replay_log.h"
 
 namespace ssequel::replay {
@@ -61,6 +64,8 @@ class Journal {
   virtual void evicted(Place first) = 0;
   // The channel is closed for good: its entries may go.
   virtual void forget() = 0;
+  // Where several nodes share the log; null: it is this process's alone.
+  [[nodiscard]] virtual Nodes* nodes() { return nullptr; }
 };
 
 // Who a log is: with its entries, all that is needed to go on with it after a restart.
@@ -99,6 +104,7 @@ struct SavedLog {
   // Entries may have been lost behind the newest one. Numbers go on above anything that could have been given, and the
   // first entry has to tell it.
   bool has_lost = false;
+  bool is_led = false;       // Joined: another node's upstream stream stands.
   std::uint64_t handle = 0;  // For Store::adopt().
 };
 
@@ -109,8 +115,24 @@ class Store {
   // The log is new and empty; the store may read it as long as the journal lives.
   [[nodiscard]] virtual std::unique_ptr<Journal> open(const LogRecord& record,
                                                       std::shared_ptr<const ReplayLog> log) = 0;
-  // Goes on with a log that was found at start. Once for each.
+  // Goes on with a log that was found at start, or joined. Once for each.
   [[nodiscard]] virtual std::unique_ptr<Journal> adopt(const SavedLog& saved) = 0;
+
+  // Several nodes share its logs: one that does not have to be new is joined, not opened.
+  [[nodiscard]] virtual bool is_shared() const { return false; }
+  using OnJoined = std::function<void(Result<SavedLog>)>;
+  // An entry's frame, of a log whose places and numbers the store gives (Nodes::gives_places()).
+  using Encode = std::function<void(std::string& out, Number number, std::string_view lines,
+                                    std::optional<std::string_view> origin)>;
+  // The log of this key as it is by now, on any node; if there is none, it is made as `proposal` says. Answers in a
+  // later turn, once; RetryLater: not within the time that somebody waits for it. Called off with the store. encode:
+  // empty unless the store is to give places.
+  virtual void join(const LogRecord& /*proposal*/, const Bounds& /*bounds*/, Encode /*encode*/, OnJoined /*done*/) {}
+  // The same of a session that must be there: NotFound.
+  virtual void find(const std::string& /*route*/, const std::string& /*tag*/, const Bounds& /*bounds*/,
+                    OnJoined /*done*/) {}
+  // This node is about to end: it takes no lease any more, and gives up what it has.
+  virtual void stand_down() {}
 };
 
 }  // namespace ssequel::replay
