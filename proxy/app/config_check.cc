@@ -199,6 +199,16 @@ void review_shared(const Route& route, const Subject& subject, const Review& rev
                      fmt::format("found {} with producers: all, allowed: sequence, as the store gives the ids",
                                  relay::name_of(route.ids.strategy)));
     }
+    const bool is_told = std::none_of(route.key.begin(), route.key.end(), [](const KeyPart& part) {
+      return part.kind == KeyPart::Kind::Header || part.kind == KeyPart::Kind::Cookie ||
+             part.kind == KeyPart::Kind::Identity;
+    });
+    if (!is_told) {
+      subject.warn("key",
+                   "with producers: all a node reads its service for clients elsewhere only if it can make the request "
+                   "by itself: with an identity, a field or a cookie in the key, nodes without such a client of their "
+                   "own leave their part out");
+    }
   } else if (review.options.store.kind == StoreKind::Redis && !subject.is_given("producers")) {
     subject.warn("producers",
                  "one: one node reads its service for the clients of all, so every replica must emit the same events; "

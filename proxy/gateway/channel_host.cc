@@ -158,7 +158,7 @@ void ChannelHost::wait(ChannelWaiter& waiter) {
 
 void ChannelHost::unwait(ChannelWaiter& waiter) {
   std::erase(waiters_, &waiter);
-  if (waiters_.empty() && channel_.readers() == 0 && !channel_.head() && !channel_.is_eager()) {
+  if (waiters_.empty() && channel_.readers() == 0 && !channel_.head() && !channel_.is_kept()) {
     // Who opened it is gone before the upstream has said anything: nobody is left to ask for.
     worker_.channels().retire(*this);
   }
@@ -244,6 +244,12 @@ void ChannelHost::stop_continuing() {
   worker_.channels().note_watch(*this);
 }
 
+void ChannelHost::seek_lease(ContinueWaiter& waiter) {
+  continue_waiters_.push_back(&waiter);
+  if (std::exchange(is_continuing_, true)) return;  // Somebody does.
+  channel_.seek_lease();
+}
+
 bool ChannelHost::upload(Subscription& uploader, std::string_view content) {
   if (!upstream_ || upstream_->is_over() || upstream_->write_content(content)) return true;
   uploader_ = &uploader;
@@ -311,7 +317,7 @@ void ChannelHost::warn_of_vary(const http::ResponseHead& head) {
 void ChannelHost::answer_without_stream(http::ResponseHead& head) {
   const int status = head.status;
   const Millis retry_after = worker_.retry_after_of(head.fields);
-  const bool was_open = channel_.head() != nullptr || channel_.is_eager();
+  const bool was_open = channel_.head() != nullptr || channel_.is_kept();
   const bool trouble = is_trouble(status);
   auto upstream = std::move(upstream_);
   const auto first = std::find_if(waiters_.begin(), waiters_.end(), [&](const ChannelWaiter* waiter) {
@@ -333,7 +339,7 @@ void ChannelHost::answer_without_stream(http::ResponseHead& head) {
     for (auto* waiter : others) waiter->on_channel_closed();
     return;
   }
-  if (is_final(status) && !channel_.is_eager()) {
+  if (is_final(status) && !channel_.is_kept()) {
     channel_.on_upstream_final();
     if (channel_.state() == relay::Channel::State::Final) tell_closed();
   } else {
@@ -379,7 +385,7 @@ void ChannelHost::on_upstream_failed(UpstreamFailure failure, const Error& error
                       : failure == UpstreamFailure::Connect ? relay::TroubleReason::Connect
                                                             : relay::TroubleReason::BadResponse;
   const int status = is_limit ? 503 : 0;
-  if (channel_.head() || channel_.is_eager()) {
+  if (channel_.head() || channel_.is_kept()) {
     worker_.house().logger.warn("no connection to the upstream; trying again",
                                 {{"route", channel_.route().name}, {"error", error.context}});
     tell_trouble(reason, status, Millis(0));

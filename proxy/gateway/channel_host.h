@@ -96,6 +96,8 @@ class ChannelHost final : public Retirable,
   void start_continuing() { is_continuing_ = true; }
   void stop_continuing();
   void wait_for_continuing(ContinueWaiter& waiter) { continue_waiters_.push_back(&waiter); }
+  // Told by on_continued() when this node may write the log again, or may not.
+  void seek_lease(ContinueWaiter& waiter);
   void leave_continuing(ContinueWaiter& waiter) { std::erase(continue_waiters_, &waiter); }
 
   // Counts a reader, before its subscription is made.
@@ -163,6 +165,7 @@ class ChannelHost final : public Retirable,
   void give_up(relay::Channel& channel) override;
   void opened_elsewhere(relay::Channel& channel) override;
   void closed_elsewhere(relay::Channel&) override { tell_closed(); }
+  void lease_sought(relay::Channel&) override { stop_continuing(); }
   void retire(relay::Channel& channel) override;
 
   // Closes for good; who waited for the upstream's answer is told why.

@@ -239,7 +239,7 @@ void ChannelTable::release(ChannelHost& host) {
 // ------------------------------------------------------------------------------------------------------- limits
 
 bool ChannelTable::may_go(ChannelHost& host) {
-  return host.channel().readers() == 0 && !host.is_waited_for() && !host.channel().is_eager();
+  return host.channel().readers() == 0 && !host.is_waited_for() && !host.channel().is_kept();
 }
 
 void ChannelTable::note_watch(ChannelHost& host) {

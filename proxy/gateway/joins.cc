@@ -26,7 +26,11 @@ void Joins::join(Shared shared, JoinWaiter* waiter) {
   const auto [at, is_first] = waiters_.try_emplace(shared.key);
   if (waiter != nullptr) at->second.push_back(waiter);
   if (!is_first) return;
-  const auto proposal = worker_.channels().propose(*shared.route, shared.key, shared.has_identity);
+  auto proposal = worker_.channels().propose(*shared.route, shared.key, shared.has_identity);
+  if (relay::is_known_by_target(*shared.route, shared.has_identity)) {
+    proposal.target = shared.target;
+    proposal.host = shared.host;
+  }
   auto encode = encoder_of(shared.route, proposal.form);
   const auto bounds = shared.route->bounds();
   worker_.store()->join(proposal, bounds, std::move(encode),
@@ -45,6 +49,7 @@ void Joins::on_joined(const Shared& shared, Result<replay::SavedLog> saved) {
           worker_.channels().open_joined(shared.route, std::move(*saved), shared.target, shared.host, shared.is_eager);
     }
     is_good = host != nullptr;
+    if (is_good && shared.is_guest) host->channel().set_guest(true);
     if (is_good && shared.is_eager && host->channel().state() == relay::Channel::State::Dormant) {
       host->channel().set_eager(true);
       host->channel().connect();

@@ -36,6 +36,7 @@ class Joins {
     std::string host;
     bool has_identity = false;
     bool is_eager = false;
+    bool is_guest = false;  // Its readers are on other nodes; waiter: null.
   };
   void join(Shared shared, JoinWaiter* waiter);
   // A session, by its tag.

@@ -78,7 +78,7 @@ ChannelHost* SessionResume::known_channel() {
 
 void SessionResume::resume() {
   if (auto* host = known_channel()) {
-    if (waits_for_another(*host)) return;
+    if (waits_for_entries(*host) || waits_for_another(*host)) return;
     resume_in(*host);
   } else {
     // Whether another identity's session is known here makes no difference, in time neither.
@@ -111,18 +111,37 @@ void SessionResume::on_joined() {
 // Nobody can say whether there is such a session: nothing is asked of the service for it.
 void SessionResume::on_join_failed() {
   is_looking_ = false;
+  trouble("store", "the store that knows the session does not answer");
+}
+
+bool SessionResume::waits_for_entries(ChannelHost& host) {
+  auto& channel = host.channel();
+  if (!channel.has_nodes() || has_caught_up_ || !context_.id.is_readable) return false;
+  if (replay::resume(*channel.log(), context_.id.value).kind == replay::Resume::Kind::Suffix) return false;
+  has_caught_up_ = true;
+  client_.hold_content(true);
+  channel.catch_up([this, alive = alive_](bool is_good) {
+    if (!*alive || is_over_) return;
+    if (is_good) return resume();
+    trouble("store", "the store that knows the session does not answer");
+  });
+  return true;
+}
+
+void SessionResume::trouble(const char* cause, std::string_view detail) {
+  leave();
   answered();
   ++worker_.route_counters(context_.route->name).trouble[static_cast<std::size_t>(relay::TroubleReason::Overload)];
   client_.hold_content(false);
   if (context_.head.method == "GET" && accepts_event_stream(context_.head.fields)) {
-    record_.cause = "store";
+    record_.cause = cause;
     worker_.log_access(record_, 200);
     worker_.answer_trouble(client_, *context_.route, context_.head,
                            worker_.trouble_retry(*context_.route, Millis(1000)));
     return;
   }
   worker_.log_access(record_, 503);
-  client_.respond_problem(503, "the store that knows the session does not answer", "Retry-After: 1\r\n");
+  client_.respond_problem(503, detail, "Retry-After: 1\r\n");
 }
 
 bool SessionResume::waits_for_another(ChannelHost& host) {
@@ -162,8 +181,14 @@ bool SessionResume::answer_at_end(ChannelHost& host, replay::Place place) {
   // Whatever else than a GET would be done a second time.
   if (at_end == relay::AtEnd::Upstream && context_.head.method != "GET") at_end = relay::AtEnd::NoContent;
   if (at_end == relay::AtEnd::Upstream && channel.has_nodes() && !channel.is_leading()) {
-    // What follows is another log's: this one is another node's to write.
-    without_channel();
+    if (has_sought_) {
+      // Another node writes it just now: what follows is another log's.
+      without_channel();
+      return true;
+    }
+    has_sought_ = is_waiting_ = true;
+    client_.hold_content(true);
+    host.seek_lease(*this);
     return true;
   }
   if (at_end == relay::AtEnd::Upstream) {

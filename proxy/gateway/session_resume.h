@@ -22,6 +22,9 @@ class SessionResume final : public PendingSession, private ContinueWaiter, priva
   void resume();
   // Where several nodes share the logs, another one may know the tag. False: it was asked for already.
   bool looks_elsewhere();
+  // Where another node writes the log, an id that is unknown here may be on its way. True: it is waited for.
+  bool waits_for_entries(ChannelHost& host);
+  void trouble(const char* cause, std::string_view detail);
   // True if the request is at the very end, and another one asks the upstream already.
   bool waits_for_another(ChannelHost& host);
   void resume_in(ChannelHost& host);
@@ -33,6 +36,8 @@ class SessionResume final : public PendingSession, private ContinueWaiter, priva
 
   bool has_looked_ = false;  // At what other nodes know.
   bool is_looking_ = false;  // True exactly while that is to come.
+  bool has_sought_ = false;  // This node's right to go on with the log.
+  bool has_caught_up_ = false;
   bool is_waiting_ = false;  // For another one's question to the upstream.
 };
 

@@ -56,7 +56,9 @@ void SharedRequest::leave_channel() {
   if (credential_ && credential_->users == 0) host->channel().forget(credential_);
   if (step_ == Step::Waiting) host->unwait(*this);
   if (step_ == Step::Cors) host->leave_cors(origin_, static_cast<CorsWaiter&>(*this));
-  if (step_ == Step::Waiting || step_ == Step::Cors || step_ == Step::Snapshot) host->on_request_left();
+  if (step_ == Step::Waiting || step_ == Step::Cors || step_ == Step::Snapshot || step_ == Step::CatchingUp) {
+    host->on_request_left();
+  }
 }
 
 void SharedRequest::start() {
@@ -395,7 +397,26 @@ void SharedRequest::on_snapshot(const Snapshot& snapshot) {
   subscribe(*host);
 }
 
+bool SharedRequest::waits_for_entries(ChannelHost& host) {
+  auto& channel = host.channel();
+  if (!channel.has_nodes() || has_caught_up_ || !id_.is_present || !id_.is_readable) return false;
+  const auto resume = replay::resume(*channel.log(), id_.value);
+  if (resume.kind == replay::Resume::Kind::Suffix || resume.reason == sse::SyncReason::Window) return false;
+  has_caught_up_ = true;
+  step_ = Step::CatchingUp;
+  channel.catch_up([this, alive = alive_](bool is_good) {
+    if (!*alive || step_ != Step::CatchingUp) return;
+    step_ = Step::Attaching;
+    // A node that cannot ask does not decide: the client finds another, or comes again.
+    if (!is_good) return trouble(relay::TroubleReason::Overload, 503, Millis(1000));
+    if (auto* there = admitted_to()) return place(*there);
+    attach();
+  });
+  return true;
+}
+
 void SharedRequest::place(ChannelHost& host) {
+  if (waits_for_entries(host)) return;
   beginning_ = begin_by_id(worker_, host, id_, wants_priming(*route_, head_));
   if (!beginning_.sync || route_->on_gap.snapshot.empty()) {
     subscribe(host);

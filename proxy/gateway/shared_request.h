@@ -39,7 +39,7 @@ class SharedRequest final : public Exchange,
   void on_drain() override;
 
  private:
-  enum class Step { Authorizing, Attaching, Joining, Moving, Waiting, Cors, Snapshot, Over };
+  enum class Step { Authorizing, Attaching, Joining, CatchingUp, Moving, Waiting, Cors, Snapshot, Over };
 
   void on_verdict(const Verdict& verdict) override;
   void on_channel_open() override;
@@ -65,6 +65,8 @@ class SharedRequest final : public Exchange,
   void admitted(ChannelHost& host);
   void find_cors(ChannelHost& host);
   void place(ChannelHost& host);
+  // Where another node writes the log, an id that is unknown here may be on its way. True: it is waited for.
+  bool waits_for_entries(ChannelHost& host);
   void subscribe(ChannelHost& host);
   void trouble(relay::TroubleReason reason, int status, Millis retry_after);
   [[nodiscard]] bool needs_verdict() const;
@@ -89,6 +91,7 @@ class SharedRequest final : public Exchange,
   std::string origin_;
   Step step_ = Step::Attaching;
   bool accepts_by_name_;
+  bool has_caught_up_ = false;                    // With what other nodes wrote.
   bool is_authorized_ = false;                    // probe, path: said yes.
   bool then_final_ = false;                       // The rest of a closed channel's log, and the end.
   bool has_verdict_ = false;                      // The upstream's own answer to this request's fields is a stream.

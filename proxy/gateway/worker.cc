@@ -65,6 +65,7 @@ Worker::Worker(House& house, net::Loop& loop, std::shared_ptr<const Settings> se
       authorizer_(*this),
       snapshots_(*this) {
   pool_.set_relief([this] { return channels_.free_connection(); });
+  if (store_) store_->set_on_wanted([this](const auto& wanted) { on_wanted(wanted); });
 }
 
 Worker::~Worker() {
@@ -153,6 +154,41 @@ void Worker::open_eager(const std::shared_ptr<const relay::Route>& route, const 
   if (channel.is_eager() && !is_closed) return;
   channel.set_eager(true);
   if (is_closed) channel.connect();
+}
+
+void Worker::on_wanted(const std::vector<replay::WantedLog>& wanted) {
+  if (drain_ == DrainPhase::Ending) return;
+  std::unordered_set<std::string> keys;
+  for (const auto& log : wanted) {
+    const auto route = std::find_if(settings_->routes.begin(), settings_->routes.end(),
+                                    [&](const auto& known) { return known->name == log.route; });
+    if (route == settings_->routes.end() || (*route)->mode != relay::Mode::Shared ||
+        (*route)->producers != relay::Producers::All || !relay::is_known_by_target(**route, false)) {
+      continue;
+    }
+    http::RequestHead head;
+    head.method = "GET";
+    head.origin_form = log.target;
+    head.host = log.host;
+    auto key = relay::channel_key(**route, head, {});
+    if (&owner_of(key) != this) continue;
+    if (auto* host = channels_.find(key)) {
+      if (!host->channel().is_guest()) host->channel().set_guest(true);
+    } else {
+      joins_.join({.route = *route,
+                   .key = key,
+                   .target = log.target,
+                   .host = log.host,
+                   .has_identity = false,
+                   .is_eager = false,
+                   .is_guest = true},
+                  nullptr);
+    }
+    keys.insert(std::move(key));
+  }
+  channels_.for_each([&keys](ChannelHost& host) {
+    if (host.channel().is_guest() && !keys.contains(host.channel().setup().key)) host.channel().set_guest(false);
+  });
 }
 
 // ----------------------------------------------------------------------------------------------------- sessions

@@ -187,6 +187,8 @@ class Worker final : private ClientHandler, private net::ListenerClient {
   [[nodiscard]] bool close_an_idle_session();
   void turn_away(ClientSession& session, http::RequestHead& head);
   [[nodiscard]] static std::string eager_key(const relay::Route& route, const std::string& target);
+  // `producers: all`: readers on other nodes wait for what this node's upstream says, too.
+  void on_wanted(const std::vector<replay::WantedLog>& wanted);
   void open_eager(const std::shared_ptr<const relay::Route>& route, const std::string& target);
 
   House& house_;

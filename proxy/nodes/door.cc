@@ -144,6 +144,7 @@ void Door::on_deadline(net::Deadline&) {
     if (*alive && journal->is_pulse_due(time)) due_.insert(journal);
   }
   if (!due_.empty()) send_pulses();
+  ask_wanted();
 }
 
 void Door::send_pulses() {
@@ -191,6 +192,41 @@ void Door::send_pulses(const std::vector<NodeJournal*>& journals) {
                    }
                  }
                });
+}
+
+void Door::set_on_wanted(OnWanted on_wanted) { on_wanted_ = std::move(on_wanted); }
+
+void Door::ask_wanted() {
+  if (!on_wanted_ || !is_up() || is_standing_down_ || now() < wanted_at_) return;
+  wanted_at_ = now() + beat();
+  std::vector<std::string> words = {std::to_string(term().count())};
+  for (const auto& [key, journal] : journals_) {
+    const auto& record = journal->record();
+    if (!journal->is_wanted()) continue;
+    words.push_back(key);
+    words.push_back(record.route + "\n" + record.target + "\n" + record.host);
+  }
+  const std::string key = house_.options().prefix + ":wanted";
+  const std::array<std::string_view, 1> keys{key};
+  const std::vector<std::string_view> arguments(words.begin(), words.end());
+  client_->run(wanted_script(), keys, arguments, [this, alive = alive_](const redis::Answer& answer) {
+    if (*alive) on_wanted(answer);
+  });
+}
+
+void Door::on_wanted(const redis::Answer& answer) {
+  if (!answer) return;  // Whatever it was is told elsewhere.
+  std::vector<replay::WantedLog> all;
+  for (std::size_t i = 1; i < answer->elements.size(); ++i) {
+    const std::string_view text = answer->elements[i].text;
+    const auto first = text.find('\n');
+    const auto second = first == text.npos ? text.npos : text.find('\n', first + 1);
+    if (second == text.npos) continue;
+    all.push_back({.route = std::string(text.substr(0, first)),
+                   .target = std::string(text.substr(first + 1, second - first - 1)),
+                   .host = std::string(text.substr(second + 1))});
+  }
+  on_wanted_(all);
 }
 
 void Door::stand_down() {

@@ -37,6 +37,7 @@ class Door final : public replay::Store, private redis::ClientListener, private 
   [[nodiscard]] bool is_shared() const override { return true; }
   void join(const replay::LogRecord& proposal, const replay::Bounds& bounds, Encode encode, OnJoined done) override;
   void find(const std::string& route, const std::string& tag, const replay::Bounds& bounds, OnJoined done) override;
+  void set_on_wanted(OnWanted on_wanted) override;
   void stand_down() override;
 
   // --- For journals and joins.
@@ -69,6 +70,8 @@ class Door final : public replay::Store, private redis::ClientListener, private 
   void schedule();
   void send_pulses();
   void send_pulses(const std::vector<NodeJournal*>& journals);
+  void ask_wanted();
+  void on_wanted(const redis::Answer& answer);
   void review();  // Settings of the server that can lose data.
 
   NodeStore& house_;
@@ -81,6 +84,8 @@ class Door final : public replay::Store, private redis::ClientListener, private 
   std::unordered_map<Join*, std::unique_ptr<Join>> joins_;
   std::map<std::uint64_t, std::unique_ptr<Joined>> joined_;  // By SavedLog::handle, until adopted.
   std::uint64_t next_handle_ = 1;
+  OnWanted on_wanted_;
+  Millis wanted_at_{0};  // Asked for again then.
   bool is_scheduled_ = false;
   bool is_standing_down_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

@@ -78,7 +78,8 @@ void Join::ask() {
   std::string start;
   if (record.has_start) replay::append_number(start, record.form.spelling, record.first_number - 1);
   const auto fields = fields_of(record);
-  std::vector<std::string_view> words = {door_.house().name(), kKeepAtFirst, start, names.given_field, "0", "0", "0"};
+  std::vector<std::string_view> words = {
+      door_.house().name(), kKeepAtFirst, start, names.given_field, "0", "0", "0", "", ""};
   for (const auto& [name, value] : fields) words.insert(words.end(), {name, value});
   door_.client().run(join_script(), keys, words, guarded(&Join::on_meta));
 }

@@ -6,6 +6,8 @@
 //   PREFIX:{07}:ROUTE:DIGEST:nodes   hash     who watches: NODE -> "UNTIL WATCH FOREMOST"
 //   PREFIX:{07}:given                hash     of `ids.start`: the highest number ever given, by DIGEST
 //   PREFIX:{07}:wake:NODE            stream   has its node look again at what it follows
+//   PREFIX:wanted                    hash     producers: all: what some node has readers of: "UNTIL
+//   ROUTE\nTARGET\nHOST"
 //
 // DIGEST stands for the channel's key, which holds what clients sent. Entry id in the stream: that of the entry at
 // place P is P+1-0. What is said between two entries is an entry, too, P+1-1, P+1-2, ... behind the one at place P:
@@ -55,6 +57,11 @@ using Hash = std::map<std::string, std::string, std::less<>>;
 [[nodiscard]] std::string_view get(const Hash& hash, std::string_view field);
 // The record, where the fields are ours. The key is not among them.
 [[nodiscard]] std::optional<replay::LogRecord> record_of(const Hash& meta);
+
+// What a script answers begins with a word; empty if it does not.
+[[nodiscard]] inline std::string_view word_of(const redis::Reply& reply) {
+  return reply.elements.empty() ? std::string_view() : std::string_view(reply.elements[0].text);
+}
 
 // Position in the stream: "3-1".
 struct StreamId {

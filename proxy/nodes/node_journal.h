@@ -12,6 +12,7 @@
 #include <array>
 #include <chrono>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -64,6 +65,7 @@ class NodeJournal final : public replay::Journal,
   void set_foremost(replay::Place place) override;
   [[nodiscard]] std::optional<replay::Place> foremost() const override { return foremost_elsewhere_; }
   void set_away() override;
+  void catch_up(std::function<void(bool)> done) override;
   void release(bool tired) override;
   void refuse(bool for_all) override;
   [[nodiscard]] bool gives_places() const override { return joined_.gives_places; }
@@ -72,6 +74,11 @@ class NodeJournal final : public replay::Journal,
 
   // --- For the door
   [[nodiscard]] const LogNames& names() const { return joined_.names; }
+  [[nodiscard]] const replay::LogRecord& record() const { return joined_.record; }
+  // Every node is to read its upstream for it.
+  [[nodiscard]] bool is_wanted() const {
+    return gives_places() && watch_ == replay::Watch::Reads && !joined_.record.target.empty();
+  }
   void flush();
   // False while the answer to one is to come: then the next follows it.
   [[nodiscard]] bool wants_pulse();
@@ -114,14 +121,19 @@ class NodeJournal final : public replay::Journal,
   void fail(const redis::Failure& failure);  // It is tried again.
   void lose_lease();
   void on_granted(const Pulse& pulse);
-  void catch_up();
-  void on_caught_up(const redis::Answer& answer);
+  void fetch();  // What is missing before the lease can be used.
+  void on_fetched(const redis::Answer& answer);
+  void on_looked(const redis::Answer& answer);
+  void review_wishes();
+  void end_wishes(bool is_good);
+  [[nodiscard]] std::string now_ms() const;
   void renew();
   void on_renewed(const redis::Answer& answer);
   void check_incarnation(const std::string& incarnation, replay::Place from);
   void take(const redis::Reply& elements);
   void take_control(const Item& item);
   void hand_over_taken(std::vector<replay::SharedEntry>& entries);
+  void tell_loss();
   void release_if_told();
   void send_release(bool leaves, const char* refused);
   void set_stalled(const std::optional<Error>& why);
@@ -139,6 +151,7 @@ class NodeJournal final : public replay::Journal,
   replay::NodesListener* nodes_listener_ = nullptr;
   net::Deadline retry_;
   net::Deadline remake_;
+  net::Deadline wish_;
   replay::Watch watch_ = replay::Watch::None;
   replay::Place foremost_ = 0, told_foremost_ = 0;
   std::optional<replay::Place> foremost_elsewhere_;
@@ -151,7 +164,7 @@ class NodeJournal final : public replay::Journal,
   bool is_pulsing_ = false;  // True exactly while an answer is to come.
   bool is_pulse_wanted_ = false;
   bool is_flying_ = false;
-  bool is_catching_up_ = false;
+  bool is_fetching_ = false;
   bool is_renewing_ = false;
   bool is_release_due_ = false;
   const char* refusal_ = "0";
@@ -159,11 +172,14 @@ class NodeJournal final : public replay::Journal,
   bool is_diverged_ = false;
   std::string fence_ = "0";
   std::uint64_t batches_ = 0;
-  Millis asked_at_{0};    // The last pulse.
-  Millis pulse_at_{0};    // The next one.
-  Millis renewed_at_{0};  // When the pulse was sent by which the lease was renewed last.
+  replay::Place asked_place_ = 0;  // place() as the last pulse said it.
+  Millis pulse_at_{0};             // The next one.
+  Millis renewed_at_{0};           // When the pulse was sent by which the lease was renewed last.
   Millis tired_until_{0};
-  replay::Place caught_up_at_ = 0;  // Granted: the log must reach this.
+  replay::Place caught_up_at_ = 0;                 // Granted: the log must reach this.
+  std::vector<std::function<void(bool)>> wishes_;  // catch_up().
+  std::optional<replay::Place> wished_;            // Up to here; nullopt: Redis has not said it yet.
+  int looks_ = 0;                                  // Answers to come.
   std::optional<Error> stalled_;
   std::string told_last_id_;  // Of the last entry handed in.
   std::string committed_last_id_;

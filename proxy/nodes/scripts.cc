@@ -18,6 +18,14 @@ local function above(a, b)
   if #a ~= #b then return #a > #b end
   return a > b
 end
+-- producers: all. What was lost is told before anything else.
+local function add_gap(meta, log, node, inc, at, lines)
+  redis.call('HINCRBY', meta, 'number', 1)
+  local m = redis.call('HMGET', meta, 'next', 'number')
+  local next = whole(tonumber(m[1]) + 1)
+  redis.call('XADD', log, next .. '-0', 'number', m[2], 'inc', inc, 'node', node, 'at', at, 'lines', lines)
+  redis.call('HSET', meta, 'next', next, 'ctl', '0')
+end
 local function control(meta, log, name, value)
   local m = redis.call('HMGET', meta, 'next', 'ctl')
   local k = whole(tonumber(m[2]) + 1)
@@ -43,7 +51,8 @@ if redis.call('EXISTS', meta) == 0 then
   if ARGV[7] ~= '0' then
     redis.call('HSET', meta, 'fence', '1', 'holder', ARGV[1], 'until', whole(now + tonumber(ARGV[7])))
   end
-  for i = 8, #ARGV, 2 do redis.call('HSET', meta, ARGV[i], ARGV[i + 1]) end
+  for i = 10, #ARGV, 2 do redis.call('HSET', meta, ARGV[i], ARGV[i + 1]) end
+  if ARGV[8] ~= '' then add_gap(meta, log, ARGV[1], micros, ARGV[9], ARGV[8]) end
   word = 'made'
 end
 redis.call('PEXPIRE', meta, ARGV[2])
@@ -200,6 +209,7 @@ local from = whole(math.max(tonumber(m[3]), tonumber(ARGV[2])))
 if from ~= m[3] then redis.call('HSET', KEYS[1], 'ctl', whole(math.floor(now / 1000))) end
 local number = above(ARGV[3], m[4] or '0') and ARGV[3] or m[4]
 redis.call('HSET', KEYS[1], 'inc', micros, 'from', from, 'next', from, 'run', run_id(), 'number', number)
+add_gap(KEYS[1], KEYS[2], ARGV[4], micros, ARGV[5], ARGV[6])
 return {'renewed', micros, from}
 )lua";
 
@@ -218,6 +228,23 @@ end
 if ARGV[5] == '1' then redis.call('HSET', meta, 'refused', (m[4] or ' ') .. ARGV[1] .. ' ') end
 if is_mine then control(meta, log, 'free', '') end
 return {'ok'}
+)lua";
+
+constexpr const char* kWanted = R"lua(
+local now = time()
+for i = 2, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], whole(now + tonumber(ARGV[1])) .. ' ' .. ARGV[i + 1]) end
+local answer = {'ok'}
+local known = redis.call('HGETALL', KEYS[1])
+for i = 1, #known, 2 do
+  local till, what = string.match(known[i + 1], '^(%d+) (.*)$')
+  if tonumber(till) < now then
+    redis.call('HDEL', KEYS[1], known[i])
+  else
+    answer[#answer + 1] = what
+  end
+end
+redis.call('PEXPIRE', KEYS[1], 600000)
+return answer
 )lua";
 
 [[nodiscard]] redis::Script with_common(const char* text) { return redis::Script(std::string(kCommon) + text); }
@@ -242,6 +269,10 @@ const redis::Script& submit_script() {
 }
 const redis::Script& renew_script() {
   static const redis::Script script = with_common(kRenew);
+  return script;
+}
+const redis::Script& wanted_script() {
+  static const redis::Script script = with_common(kWanted);
   return script;
 }
 const redis::Script& release_script() {

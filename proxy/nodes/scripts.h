@@ -7,8 +7,9 @@
 namespace ssequel::nodes {
 
 // The log as it is, or made: see layout.h for the fields.
-//   KEYS meta log nodes given    ARGV NODE KEEP START GIVEN_FIELD PLACE LOST LEASE [FIELD VALUE]...
+//   KEYS meta log nodes given    ARGV NODE KEEP START GIVEN_FIELD PLACE LOST LEASE GAP AT [FIELD VALUE]...
 //   START, GIVEN_FIELD: `ids.start`, and the field of `given` that has the highest number given under it; else empty.
+//   GAP: the lines of a store-gap that the log begins with, AT its time; else empty.
 //   LEASE: milliseconds for which the maker leads at once; 0: nobody leads.
 //   -> made|found [FIELD VALUE]...    given NUMBER: the start is not above that
 [[nodiscard]] const redis::Script& join_script();
@@ -30,9 +31,14 @@ namespace ssequel::nodes {
 //   -> ok NEXT CONTROL    fenced    restarted    gone
 [[nodiscard]] const redis::Script& submit_script();
 
-// `producers: all`: what the log held may have been lost; it goes on with another incarnation.
-//   KEYS meta    ARGV INCARNATION PLACE NUMBER  -> renewed INCARNATION FROM    known INCARNATION FROM
+// `producers: all`: what the log held may have been lost; it goes on with another incarnation, which
+// begins with the store-gap.
+//   KEYS meta log    ARGV INCARNATION PLACE NUMBER NODE AT GAP  -> renewed INCARNATION FROM    known INCARNATION FROM
 [[nodiscard]] const redis::Script& renew_script();
+
+// `producers: all`: names the logs that this node has readers of, and tells those of all nodes.
+//   KEYS wanted    ARGV TTL [LOG ROUTE\nTARGET\nHOST]...  -> ok [ROUTE\nTARGET\nHOST]...
+[[nodiscard]] const redis::Script& wanted_script();
 
 // Gives the lease up, if it is this node's; LEAVE 1: and its interest. REFUSED: 1 this node's upstream said no for
 // good, 2 and would to all.

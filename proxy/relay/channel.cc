@@ -122,7 +122,7 @@ void Channel::begin_connect() {
   is_connect_due_ = !begin_log();
   if (!is_connect_due_) return port_.connect(*this);
   // Nobody waits for an eager channel; it waits as long as it takes.
-  if (!is_eager_) port_.set_timer(*this, ChannelTimer::Upstream, kBasePatience);
+  if (!is_kept()) port_.set_timer(*this, ChannelTimer::Upstream, kBasePatience);
 }
 
 void Channel::expect_gap() {
@@ -165,7 +165,7 @@ void Channel::on_upstream_open(StreamHead head, http::ContentCoding coding) {
   has_connected_ = true;
   enter(State::Streaming);
   tell_watch();
-  if (readers_ == 0 && !is_lingering_ && !is_eager_ && route().linger != kForever) {
+  if (readers_ == 0 && !is_lingering_ && !is_kept() && route().linger != kForever) {
     is_lingering_ = is_join_time_ = true;
     port_.set_timer(*this, ChannelTimer::Rest, std::max(route().linger, kJoinTime));
   }
@@ -318,8 +318,14 @@ void Channel::conclude() {
   for (auto* buffer : {&compressed_, &pending_, &scratch_, &id_scratch_}) std::string().swap(*buffer);
   log_->shrink_to_fit();
   enter(State::Ended);
+  if (is_leading()) {
+    // Whoever asks for more, on whatever node, takes it.
+    is_leading_ = false;
+    nodes_->release(false);
+  }
   port_.wake(*this);
   if (readers_ == 0) rest();
+  tell_watch();
 }
 
 void Channel::wait_and_retry(Millis least) {
@@ -419,7 +425,9 @@ void Channel::let_go() {
 void Channel::on_timer(ChannelTimer timer) {
   switch (timer) {
     case ChannelTimer::Upstream:
-      if (is_connect_due_ || state_ == State::Following) {
+      if (is_seeking_) {
+        end_seeking();
+      } else if (is_connect_due_ || state_ == State::Following) {
         port_.give_up(*this);
       } else if (state_ == State::Waiting) {
         begin_connect();

@@ -27,6 +27,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -87,6 +88,8 @@ class ChannelPort {
   virtual void opened_elsewhere(Channel&) {}
   // The channel is Final by what other nodes' upstreams said.
   virtual void closed_elsewhere(Channel&) {}
+  // What seek_lease() came to.
+  virtual void lease_sought(Channel&) {}
   // The channel's time is over: destroy it, but not before the current call has returned.
   virtual void retire(Channel& channel) = 0;
 };
@@ -180,6 +183,10 @@ class Channel final : private sse::ParserListener,
   [[nodiscard]] bool has_nodes() const { return nodes_ != nullptr; }
   // This node holds the log's lease.
   [[nodiscard]] bool is_leading() const { return nodes_ != nullptr && is_leading_; }
+  // Nodes::catch_up(); at once where there are none.
+  void catch_up(std::function<void(bool)> done);
+  // Session, Ended: lease_sought() follows, and then is_leading() tells whether another answer may go on with this log.
+  void seek_lease();
   // The node is about to end: another one is to read the upstream.
   void stand_down();
   // Lets the upstream go now (drain, limits); inside one of the port's calls, right after it. Session: counts as broken
@@ -197,6 +204,10 @@ class Channel final : private sse::ParserListener,
   // on_guest_left(), leaves it alone.
   void set_eager(bool is_eager);
   [[nodiscard]] bool is_eager() const { return is_eager_; }
+  // `producers: all`: nodes elsewhere have readers, for whom this node's upstream is read. Connects if need be.
+  void set_guest(bool is_guest);
+  [[nodiscard]] bool is_guest() const { return is_guest_; }
+  [[nodiscard]] bool is_kept() const { return is_eager_ || is_guest_; }
   // Somebody who was about to join is gone: if nobody reads, the upstream is let go as after a last reader.
   void on_guest_left();
   [[nodiscard]] std::size_t readers() const { return readers_; }
@@ -299,6 +310,7 @@ class Channel final : private sse::ParserListener,
   void on_final() override;
   void on_others_progress() override;
   void on_wanted_elsewhere() override;
+  [[nodiscard]] std::string store_gap_lines() override;
   void on_diverged() override { port_.retire(*this); }
   // The upstream is this node's to read.
   [[nodiscard]] bool may_connect() const { return nodes_ == nullptr || is_leading_ || nodes_->gives_places(); }
@@ -306,6 +318,7 @@ class Channel final : private sse::ParserListener,
   void follow();
   // Nothing is read from the upstream, and nothing of what was is pending.
   void drop_intake();
+  void end_seeking();
   void tell_watch();
   // The lease goes as soon as what has arrived is in the log.
   void release_when_told(bool tired);
@@ -372,6 +385,8 @@ class Channel final : private sse::ParserListener,
   bool is_leading_;                   // True without nodes; else exactly while the lease is this node's.
   bool is_led_ = false;               // Another node's upstream stream stands, as far as is known.
   bool is_tired_ = false;             // See Nodes::release().
+  bool is_guest_ = false;             // See set_guest().
+  bool is_seeking_ = false;           // True exactly while lease_sought() is to come.
   bool is_release_due_ = false;       // True exactly while the lease is to go once what has arrived is in the log.
   bool has_connected_ = false;        // This node's upstream has streamed before.
   std::optional<Millis> away_since_;  // The upstream has not streamed since.

@@ -21,7 +21,8 @@ void Channel::tell_watch() {
     case State::Dormant:
     case State::Final:
     case State::Ended:
-      // A session whose upstream is gone is written to no more; who reads it waits for what is on its way.
+      // A session whose upstream is gone is written to no more, unless somebody asks for more.
+      if (is_seeking_) watch = replay::Watch::Reads;
       break;
     case State::Following:
       // Whoever takes the lease of a session only says that its one response is lost.
@@ -30,7 +31,7 @@ void Channel::tell_watch() {
     case State::Connecting:
     case State::Streaming:
     case State::Waiting:
-      watch = is_lingering_ ? replay::Watch::Keeps : replay::Watch::Reads;
+      watch = is_lingering_ || (is_guest_ && !is_eager_ && readers_ == 0) ? replay::Watch::Keeps : replay::Watch::Reads;
       break;
   }
   nodes_->watch(watch);
@@ -42,25 +43,20 @@ void Channel::follow() {
   enter(State::Following);
   if (is_led_ && head_) port_.opened_elsewhere(*this);
   // Nobody waits for an eager channel, and readers have their streams.
-  const bool is_waited_for = !is_eager_ && (!head_ || readers_ == 0);
+  const bool is_waited_for = !is_kept() && (!head_ || readers_ == 0);
   if (is_waited_for) port_.set_timer(*this, ChannelTimer::Upstream, kBasePatience);
   tell_watch();
 }
 
 void Channel::on_leading(bool has_lost) {
   SSEQUEL_ASSERT(!is_taking_in_, "a lease comes in a turn of its own");
-  if (gives_places_away()) {
-    store_gap_pending_ = has_lost;
-    tell_store_gap();
-    take_in();
-    return;
-  }
   is_leading_ = true;
   is_led_ = false;
   if (has_lost) {
     log_->skip_to(number_after_loss());
     store_gap_pending_ = true;
   }
+  if (is_seeking_) return end_seeking();
   if (state_ != State::Following) {  // Nobody wants it any more.
     release_when_told(false);
     release_if_due();
@@ -145,6 +141,41 @@ void Channel::drop_intake() {
   is_paused_ = false;
   reset_parsers();
   queue_.clear();
+}
+
+void Channel::seek_lease() {
+  SSEQUEL_ASSERT(nodes_ && state_ == State::Ended, "only what has ended goes on");
+  is_seeking_ = true;
+  port_.set_timer(*this, ChannelTimer::Upstream, kBasePatience);
+  tell_watch();
+}
+
+void Channel::end_seeking() {
+  is_seeking_ = false;
+  port_.cancel_timer(*this, ChannelTimer::Upstream);
+  tell_watch();
+  port_.lease_sought(*this);
+}
+
+void Channel::set_guest(bool is_guest) {
+  is_guest_ = is_guest;
+  if (readers_ != 0) return;
+  if (is_guest_) {
+    if (is_lingering_) stop_resting();
+    if (state_ == State::Dormant) connect();
+    tell_watch();
+  } else if (!is_eager_ && state_ != State::Dormant && state_ != State::Final) {
+    rest();
+  }
+}
+
+void Channel::catch_up(std::function<void(bool)> done) {
+  if (!nodes_) return done(true);
+  nodes_->catch_up(std::move(done));
+}
+
+std::string Channel::store_gap_lines() {
+  return std::string(lines_of({.kind = Arrival::Kind::StoreGap, .lines = {}, .origin = std::nullopt, .sticky = {}}));
 }
 
 void Channel::release_when_told(bool tired) {
@@ -249,7 +280,7 @@ void Channel::on_others_progress() {
 }
 
 void Channel::on_wanted_elsewhere() {
-  if (readers_ != 0 || is_eager_ || !is_leading() || !is_shared() || !is_lingering_) return;
+  if (readers_ != 0 || is_kept() || !is_leading() || !is_shared() || !is_lingering_) return;
   is_lingering_ = is_join_time_ = false;
   let_go();
   rest();

@@ -41,7 +41,7 @@ void Channel::set_eager(bool is_eager) {
 }
 
 void Channel::rest() {
-  if (state_ == State::Following && !is_eager_) {
+  if (state_ == State::Following && !is_kept()) {
     port_.cancel_timer(*this, ChannelTimer::Upstream);
     if (is_shared()) enter(State::Dormant);
   }
@@ -50,7 +50,7 @@ void Channel::rest() {
   const bool has_upstream = is_reading || state_ == State::Connecting || state_ == State::Waiting;
   if (has_upstream) {
     // What happens meanwhile, trouble above all, does not begin the linger anew.
-    if (is_eager_ || route().linger == kForever || is_lingering_) return tell_watch();
+    if (is_kept() || route().linger == kForever || is_lingering_) return tell_watch();
     if (route().linger > Millis(0)) {
       is_lingering_ = true;
       port_.set_timer(*this, ChannelTimer::Rest, route().linger);

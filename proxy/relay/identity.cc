@@ -239,6 +239,13 @@ std::string channel_key(const Route& route, const http::RequestHead& head, std::
   return whole;
 }
 
+bool is_known_by_target(const Route& route, bool has_identity) {
+  if (has_identity) return false;
+  return std::none_of(route.key.begin(), route.key.end(), [](const KeyPart& part) {
+    return part.kind == KeyPart::Kind::Header || part.kind == KeyPart::Kind::Cookie;
+  });
+}
+
 std::string_view start_key(std::string_view key) {
   if (!key.starts_with(kStart)) return key;
   const auto colon = key.find(':');

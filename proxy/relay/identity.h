@@ -45,6 +45,9 @@ namespace ssequel::relay {
 // The key of a shared channel: route, the parts that the route names, and the signature. identity: as identity_of()
 // gave it, or what the authoriser said instead.
 [[nodiscard]] std::string channel_key(const Route& route, const http::RequestHead& head, std::string_view identity);
+// A channel of this route and no identity has the key that any request for its target and host makes: nothing else is
+// a part of it.
+[[nodiscard]] bool is_known_by_target(const Route& route, bool has_identity);
 // The key without the signature: the same for all logs that a key had, whatever reloads made of them. Of a session's
 // tag, all of it.
 [[nodiscard]] std::string_view start_key(std::string_view key);

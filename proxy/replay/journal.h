@@ -108,6 +108,13 @@ struct SavedLog {
   std::uint64_t handle = 0;  // For Store::adopt().
 };
 
+// A log that some node has readers of and that every node's upstream is to be read for: what it is asked with.
+struct WantedLog {
+  std::string route;
+  std::string target;
+  std::string host;
+};
+
 // One loop's way to its logs' journals; that loop's thread only. Outlives them.
 class Store {
  public:
@@ -131,6 +138,10 @@ class Store {
   // The same of a session that must be there: NotFound.
   virtual void find(const std::string& /*route*/, const std::string& /*tag*/, const Bounds& /*bounds*/,
                     OnJoined /*done*/) {}
+  // Told again and again, of all logs whose places the store gives and whose record names a target, while any node has
+  // readers of them.
+  using OnWanted = std::function<void(const std::vector<WantedLog>&)>;
+  virtual void set_on_wanted(OnWanted /*on_wanted*/) {}
   // This node is about to end: it takes no lease any more, and gives up what it has.
   virtual void stand_down() {}
 };

@@ -10,8 +10,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "base/clock.h"
@@ -50,6 +52,8 @@ class NodesListener {
   virtual void on_final() = 0;
   // The readers of other nodes are further than before, or there are some now.
   virtual void on_others_progress() = 0;
+  // The lines of a store-gap, for an entry that the store gives its place.
+  [[nodiscard]] virtual std::string store_gap_lines() = 0;
   // This node leads and only keeps; another one has readers, and would lead.
   virtual void on_wanted_elsewhere() = 0;
   // What the store holds is not what this log goes on with: the channel has to begin anew.
@@ -81,6 +85,10 @@ class Nodes {
   // The upstream's answer to this node is final, and so the lease is given up. for_all: it would be the same to any
   // other. on_final(), or another node's on_head(), follows.
   virtual void refuse(bool for_all) = 0;
+
+  // Brings the log up to what the store holds now. false: the store did not say so in time. Called in a later turn, or
+  // when the journal goes.
+  virtual void catch_up(std::function<void(bool)> done) = 0;
 
   // Every node reads its own upstream, and the store gives places and numbers (`producers: all`).
   [[nodiscard]] virtual bool gives_places() const = 0;
