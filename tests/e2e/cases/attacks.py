@@ -280,18 +280,21 @@ async def forged_origin(t):
     for origin, arrives in ((b"plain-7", True), ("ü 7".encode(), True), (b"1\r\n" + CANARY, False), (b"1\n2", False),
                             (b"a\x00b", False), (b"a\x7fb\x1b", False), (b"x" * 48, True), (b"x" * 49, False)):
         begun = len(upstream.requests)
-        await answer_to_any(proxy, "/a", f"{'z' * 22}-1-{base62(origin)}")
+        resume = await answer_to_any(proxy, "/a", f"{'z' * 22}-1-{base62(origin)}")
         request = upstream.requests[begun]
         seen = [value.encode("utf-8", "surrogateescape") for value in request.all("Last-Event-ID")]
         check_equal(seen, [origin] if arrives else [], f"Last-Event-ID at the service for a forged {origin}")
         check(request.get("X-Injected") is None, f"a field was injected by {origin}")
+        check_equal(resume, "live" if arrives else "sync-required; reason=unknown", f"what is said of a forged {origin}")
 
 
 async def answer_to_any(proxy, path, last_event_id):
+    """What its head says of the id."""
     async with Subscription(proxy.port, path, fields=list(ALICE), last_event_id=last_event_id) as client:
         head = await client.open()
         check_equal(head.status, 200, "status")
         await client.event()
+        return head.get("Ssequel-Resume")
 
 
 @case("five hundred guessed ids open nothing, cost nothing, and leave no trace", timeout=60)
@@ -300,8 +303,10 @@ async def guessing(t):
     proxy = await start_proxy(t, upstream, routes=ROUTES)
     events = await opened(proxy, "/v1/a", "POST")
     before = len(await proxy.channels() or [])
-    for _ in range(500):
+    for count in range(500):
         guess = "".join(t.random.choice(DIGITS) for _ in range(22)) + "-" + str(t.random.randint(0, 30))
+        if count % 5 == 0:
+            guess += "-" + base62(b"e-7")  # With an id of the service's, which a GET would be asked with.
         async with Connection(proxy.port) as one:
             await one.request("POST", "/v1/a", [*ALICE, ("Last-Event-ID", guess)], b"{}")
             head = await one.head()
