@@ -171,9 +171,9 @@ class Log:
             yield number, self.by_number[number][0]
 
     def newest_by(self, at):
-        """The highest number that some client had seen by then, or None."""
+        """The highest number that some client knew of by then, or None: also where all were told to have missed it."""
         if self._sights is None:
-            sights = sorted((entry.first_at, number) for number, entry in self.entries())
+            sights = sorted((at, split_id(name)[1]) for name, at in self.known.items() if split_id(name))
             self._sights = [when for when, _ in sights], list(accumulate((number for _, number in sights), max))
         behind = bisect_right(self._sights[0], at)
         return self._sights[1][behind - 1] if behind else None

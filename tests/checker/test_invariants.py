@@ -278,6 +278,9 @@ class Invariants(unittest.TestCase):
             told.end().attempt("ben", last_event_id="10", resume="sync-required")
             return told.get(("15", None, reason))
         self.holds("K12", story(4, "window"))
+        nobody = stream(*"ab", window=4).attempt().get(("10", "a")).end().attempt("ben")  # Saw what was between.
+        self.holds("K12", nobody.get(("14", None, "lagged")).end().attempt("cleo", last_event_id="10", resume="sync-required")
+                   .get(("14", None, "window")))
         self.breaks("K12", story(9, "window"), "not full")
         self.breaks("K12", stream("a", "b", window=4).attempt().get(("10", "a"), ("11", None, "lagged")), "still in")
 

@@ -29,10 +29,13 @@ class Relay:
         self.positions = []
         self.requests = []  # What each connection sent first, up to about 4 KiB.
         self.offline = False
+        self.going = asyncio.Event()  # Not set while nothing goes to the target,
+        self.coming = asyncio.Event()  # and nothing comes from it.
         self.server = None
         self.port = None
 
     async def __aenter__(self):
+        self.release()
         self.server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self.port = self.server.sockets[0].getsockname()[1]
         return self
@@ -57,6 +60,17 @@ class Relay:
     def go_online(self):
         self.offline = False
 
+    def hold(self, answers_only=False):
+        """A partition: connections stay, and new ones are made, but nothing gets through until release(). With
+        answers_only what is asked is still done, and nobody hears of it."""
+        self.coming.clear()
+        if not answers_only:
+            self.going.clear()
+
+    def release(self):
+        self.going.set()
+        self.coming.set()
+
     async def _serve(self, reader, writer):
         task = asyncio.current_task()
         task.writers = [writer]
@@ -66,6 +80,7 @@ class Relay:
             if self.offline:
                 end_connection(writer, True)
                 return
+            await self.going.wait()
             up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self.target_port)
             task.writers.append(up_writer)
             request = asyncio.create_task(self._copy(reader, up_writer, self._remember()))
@@ -87,10 +102,10 @@ class Relay:
         self.requests.append(bytearray())
         return self.requests[-1]
 
-    @staticmethod
-    async def _copy(reader, writer, first):
+    async def _copy(self, reader, writer, first):
         try:
             while part := await reader.read(1 << 16):
+                await self.going.wait()
                 if len(first) < 4096:
                     first += part
                 writer.write(part)
@@ -124,6 +139,7 @@ class Relay:
         sent = 0
         last = b""
         while part := await reader.read(1 << 16):
+            await self.coming.wait()
             if not counting:
                 seen += part
                 end = self._spared(seen)

@@ -36,6 +36,20 @@ class Redis:
     async def stop(self):
         await self.process.stop(grace=0.0)
 
+    async def kill(self):
+        """At once, also while it is stopped."""
+        self.process.signal(signal.SIGKILL)
+        await self.process.wait()
+
+    async def call(self, *arguments):
+        """The whole answer: bytes, int, list or None; an error is a Failure with its text."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=1 << 24)
+        try:
+            writer.write(_command(arguments))
+            return await asyncio.wait_for(_reply(reader), 10)
+        finally:
+            writer.close()
+
     async def answers(self):
         try:
             return await self.ask("PING") == b"+PONG"
@@ -46,14 +60,35 @@ class Redis:
         """The first line of the answer, or a bulk string's content."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:
-            parts = [str(argument).encode() for argument in arguments]
-            writer.write(b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(p), p) for p in parts))
+            writer.write(_command(arguments))
             line = (await asyncio.wait_for(reader.readline(), 10)).strip()
             if line.startswith(b"$") and line != b"$-1":
                 return (await reader.readexactly(int(line[1:]) + 2))[:-2]
             return line
         finally:
             writer.close()
+
+
+def _command(arguments):
+    parts = [each if isinstance(each, bytes) else str(each).encode() for each in arguments]
+    return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts)
+
+
+async def _reply(reader):
+    """One value of RESP 2."""
+    line = (await reader.readuntil(b"\r\n"))[:-2]
+    kind, rest = line[:1], line[1:]
+    if kind == b"-":
+        raise Failure(f"Redis says {rest.decode()}")
+    if kind == b"+":
+        return rest
+    if kind == b":":
+        return int(rest)
+    if int(rest) < 0:
+        return None
+    if kind == b"$":
+        return (await reader.readexactly(int(rest) + 2))[:-2]
+    return [await _reply(reader) for _ in range(int(rest))]
 
 
 class Postgres:
