@@ -21,7 +21,7 @@ FROM tools AS prometheus
 RUN . /etc/os-release \
  && echo "deb-src http://deb.debian.org/debian $VERSION_CODENAME main" >/etc/apt/sources.list.d/source.list \
  && apt-get update -q \
- && cd /tmp && apt-get source -q --download-only prometheus-cpp \
+ && cd /tmp && apt-get source -q --download-only --tar-only prometheus-cpp \
  && mkdir source && tar xf prometheus-cpp_*.orig.tar.* -C source --strip-components=1
 RUN --mount=type=cache,target=/root/.cache/ccache \
     cmake -G Ninja -S /tmp/source -B /tmp/build -DCMAKE_BUILD_TYPE=RelWithDebInfo -DBUILD_SHARED_LIBS=OFF \
