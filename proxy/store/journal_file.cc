@@ -61,7 +61,7 @@ Result<std::unique_ptr<JournalFile>> JournalFile::open(const FileOptions& option
                 fmt::format("store.path: {} cannot be opened for writing ({})", path, std::strerror(errno)));
   }
   ::close(descriptor);  // No lock of SQLite's is on it yet.
-  auto database = Database::open(path, options.vfs);
+  auto database = Database::open(path, options.vfs, true);
   if (!database) return tl::unexpected(database.error());
   file->database_ = std::move(*database);
   if (auto prepared = file->prepare(); !prepared) return tl::unexpected(prepared.error());

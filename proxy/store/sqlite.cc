@@ -54,11 +54,16 @@ std::string_view Statement::bytes(int column) const {
   return data ? std::string_view(static_cast<const char*>(data), static_cast<std::size_t>(size)) : std::string_view();
 }
 
-Result<Database> Database::open(const std::string& path, const char* vfs) {
+Result<Database> Database::open(const std::string& path, const char* vfs, bool gathers) {
+  Database database;
+  if (gathers) {
+    auto& gatherer = database.handle_.get_deleter().gatherer;
+    gatherer = std::make_unique<WalGatherer>(vfs);
+    vfs = gatherer->name();
+  }
   sqlite3* handle = nullptr;
   constexpr int kFlags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
   const int result = sqlite3_open_v2(path.c_str(), &handle, kFlags, vfs);
-  Database database;
   database.handle_.reset(handle);
   if (result != SQLITE_OK) return tl::unexpected(error_of(handle, path));
   sqlite3_busy_timeout(handle, kBusyMillis);

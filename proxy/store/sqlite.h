@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "store/wal_gatherer.h"
 
 namespace ssequel::store {
 
@@ -87,8 +88,8 @@ class Statement {
 
 class Database {
  public:
-  // Opens the file, makes it if need be. vfs: null for SQLite's own.
-  [[nodiscard]] static Result<Database> open(const std::string& path, const char* vfs);
+  // Opens the file, makes it if need be. vfs: null for SQLite's own. gathers: for who writes much.
+  [[nodiscard]] static Result<Database> open(const std::string& path, const char* vfs, bool gathers = false);
 
   [[nodiscard]] Result<void> run(const std::string& sql);  // One or more statements; their rows are dropped.
   [[nodiscard]] Result<Statement> prepare(std::string_view sql);
@@ -100,6 +101,7 @@ class Database {
 
  private:
   struct Closer {
+    std::unique_ptr<WalGatherer> gatherer;  // Outlives the handle.
     void operator()(sqlite3* database) const { sqlite3_close_v2(database); }
   };
   std::unique_ptr<sqlite3, Closer> handle_;
