@@ -23,6 +23,8 @@ constexpr Millis kFirstRetry{50};
 constexpr Millis kLongestRetry{1000};
 // The write-ahead log may grow to so many times its bound while it is being moved; then commits wait for that.
 constexpr std::uint64_t kMostWal = 2;
+// It is not moved for fewer pages, however little it may have.
+constexpr std::uint64_t kLeastPages = 8;
 
 std::string read_boot_id() {
   std::ifstream file("/proc/sys/kernel/random/boot_id");
@@ -157,7 +159,7 @@ Result<void> DiskStore::Core::open_file() {
   if (!checkpointer) return tl::unexpected(checkpointer.error());
   file_ = std::move(*file);
   checkpointer_ = std::move(*checkpointer);
-  checkpoint_pages_ = std::max<std::uint64_t>(16, options_.wal_bytes / JournalFile::page_bytes());
+  checkpoint_pages_ = std::max<std::uint64_t>(kLeastPages, options_.wal_bytes / JournalFile::page_bytes());
   has_begun_ = false;
   return {};
 }
@@ -401,7 +403,7 @@ void DiskStore::Core::recover() {
 }
 
 void DiskStore::Core::checkpoint() {
-  const auto least = std::max<std::uint64_t>(16, options_.wal_bytes / JournalFile::page_bytes());
+  const auto least = std::max<std::uint64_t>(kLeastPages, options_.wal_bytes / JournalFile::page_bytes());
   if (checkpointer_->state() == Checkpointer::State::Running && file_->wal_pages() >= kMostWal * least) {
     checkpointer_->wait(std::chrono::seconds(1));
   }

@@ -49,6 +49,11 @@ bool copy_window(const Ledger& ledger, Change& whole) {
   return false;
 }
 
+// With rows that its window does not need.
+bool is_lagging(const Ledger& ledger) {
+  return !ledger.kept.empty() && ledger.kept.front().end < ledger.progress.first;
+}
+
 }  // namespace
 
 void Change::merge(Change&& later) {
@@ -77,41 +82,45 @@ void Change::merge(Change&& later) {
 Result<void> JournalFile::commit(const std::vector<std::shared_ptr<Ledger>>& ledgers, std::int64_t unix_ms) {
   // A disk slow enough for what was sent and is not held to be seen.
   if (seeded_bug("emit-before-persist")) std::this_thread::sleep_for(Millis(100));
-  std::vector<Progress> after;
+  std::vector<Outcome> after;
   after.reserve(ledgers.size());
+  const auto last_block = last_block_;
   auto done = transact([&]() -> Result<void> {
     for (const auto& ledger : ledgers) {
-      after.push_back(ledger->progress);
+      after.push_back({.progress = ledger->progress, .added = {}, .dropped = 0});
       SSEQUEL_TRY(write(*ledger, after.back(), unix_ms));
     }
     return {};
   });
+  if (!done) {
+    last_block_ = last_block;
+    return done;
+  }
   for (std::size_t i = 0; i < ledgers.size(); ++i) {
     auto& ledger = *ledgers[i];
-    if (!done) {
-      ledger.first_block_end = 0;  // What was dropped is back.
-      continue;
-    }
     auto& staged = ledger.staged;
     if (staged.forget) {
-      if (ledger.is_inserted) forgotten_.push_back(ledger.id);
+      if (ledger.is_inserted) forgotten_.push_back({.id = ledger.id, .kept = std::exchange(ledger.kept, {})});
       lagging_.erase(ledgers[i]);
       ledger.is_inserted = false;
     } else {
       ledger.is_inserted = true;
-      ledger.progress = std::move(after[i]);
+      ledger.progress = std::move(after[i].progress);
+      ledger.kept.erase(ledger.kept.begin(), ledger.kept.begin() + static_cast<std::ptrdiff_t>(after[i].dropped));
+      ledger.kept.insert(ledger.kept.end(), after[i].added.begin(), after[i].added.end());
       ledger.updated_at = unix_ms;
       if (staged.head) ledger.head = std::move(*staged.head);
       if (staged.retry_ms) ledger.retry_ms = staged.retry_ms;
       ledger.head_sum = head_sum(ledger);
-      if (ledger.first_block_end != 0 && ledger.progress.first > ledger.first_block_end) lagging_.insert(ledgers[i]);
+      if (is_lagging(ledger)) lagging_.insert(ledgers[i]);
     }
     staged = Change();
   }
   return done;
 }
 
-Result<void> JournalFile::write(Ledger& ledger, Progress& next, std::int64_t unix_ms) {
+Result<void> JournalFile::write(Ledger& ledger, Outcome& outcome, std::int64_t unix_ms) {
+  auto& next = outcome.progress;
   const auto& staged = ledger.staged;
   if (staged.forget) {
     if (!ledger.is_inserted) return {};
@@ -144,12 +153,9 @@ Result<void> JournalFile::write(Ledger& ledger, Progress& next, std::int64_t uni
   }
   if (!staged.blocks.empty()) {
     SSEQUEL_ASSERT(staged.blocks.front().first == next.next, "a log is journalled without a hole");
-    SSEQUEL_TRY(write_blocks(ledger, unix_ms));
+    SSEQUEL_TRY(write_blocks(ledger, outcome, unix_ms));
     next.next = staged.blocks.back().end();
     next.is_loss_untold = false;
-    if (ledger.first_block_end == 0 && next.next == staged.blocks.back().end() && ledger.progress.next == 0) {
-      ledger.first_block_end = staged.blocks.front().end();
-    }
   }
   if (staged.next_number) next.next_number = *staged.next_number;
   if (staged.last_id) next.last_id = *staged.last_id;
@@ -161,19 +167,19 @@ Result<void> JournalFile::write(Ledger& ledger, Progress& next, std::int64_t uni
   std::erase_if(next.ends, [&](const replay::End& end) { return end.at < next.first; });
   if (next.ends.size() > kMaxEnds) next.ends.erase(next.ends.begin() + 1, next.ends.end() - (kMaxEnds - 1));
   SSEQUEL_TRY(write_progress(ledger, next, ledger.head_sum, unix_ms));
-  if (next.first <= ledger.first_block_end) return {};
-  auto dropped = drop_blocks(ledger.id, next.first, kMaxDroppedBlocks);
+  auto dropped = drop_blocks(ledger.kept, next.first);
   if (!dropped) return tl::unexpected(dropped.error());
-  ledger.first_block_end = *dropped;
+  outcome.dropped = *dropped;
   return {};
 }
 
-Result<void> JournalFile::write_blocks(const Ledger& ledger, std::int64_t unix_ms) {
+Result<void> JournalFile::write_blocks(const Ledger& ledger, Outcome& outcome, std::int64_t unix_ms) {
   for (const auto& block : ledger.staged.blocks) {
-    SSEQUEL_TRY(
-        sql_.insert_block.run(ledger.id, block.first, block.count, unix_ms, Statement::blob(block.frames),
-                              block.origins.empty() ? std::optional<Statement::Blob>() : Statement::blob(block.origins),
-                              block_sum(ledger.id, block.first, block.count, unix_ms, block.frames, block.origins)));
+    SSEQUEL_TRY(sql_.insert_block.run(
+        ++last_block_, ledger.id, block.first, block.count, unix_ms, Statement::blob(block.frames),
+        block.origins.empty() ? std::optional<Statement::Blob>() : Statement::blob(block.origins),
+        block_sum(ledger.id, block.first, block.count, unix_ms, block.frames, block.origins)));
+    outcome.added.push_back({.id = last_block_, .end = block.end()});
   }
   return {};
 }
@@ -182,10 +188,12 @@ Result<void> JournalFile::write_progress(const Ledger& ledger, const Progress& p
                                          std::int64_t unix_ms) {
   const auto ends = spell(progress.ends);
   const auto& form = ledger.record.form;
+  is_commit_noted_ = true;
+  const auto number = commits_ + 1;
   return sql_.put_progress.run(ledger.id, progress.first, progress.floor_id, progress.next,
                                decimal(form, progress.next_number), ulid(form, progress.next_number), progress.last_id,
                                ends, progress.is_loss_untold, unix_ms,
-                               progress_sum(ledger, progress, ends, of_head, unix_ms));
+                               progress_sum(ledger, progress, ends, of_head, unix_ms, number), number);
 }
 
 Result<void> JournalFile::note_given(const replay::LogRecord& record, replay::Number next_number) {
@@ -198,54 +206,45 @@ Result<void> JournalFile::note_given(const replay::LogRecord& record, replay::Nu
   return sql_.put_given.run(Statement::blob(record.start_key()), given);
 }
 
-Result<replay::Place> JournalFile::drop_blocks(std::uint64_t log, replay::Place first, std::size_t most) {
-  std::vector<std::uint64_t> gone;
-  replay::Place kept = 0;
-  auto row = sql_.first_blocks.query(log, static_cast<std::uint64_t>(most + 1));
-  while (row && *row) {
-    const auto end = sql_.first_blocks.number(1) + sql_.first_blocks.number(2);
+Result<std::size_t> JournalFile::drop_blocks(const std::deque<KeptBlock>& kept, replay::Place first) {
+  std::size_t dropped = 0;
+  for (const auto& block : kept) {
     // The block with the entry before the window stays: its id is the window's floor.
-    if (end >= first || gone.size() == most) {
-      kept = end;
-      break;
-    }
-    gone.push_back(sql_.first_blocks.number(0));
-    row = sql_.first_blocks.step();
+    if (block.end >= first || dropped == kMaxDroppedBlocks) break;
+    SSEQUEL_TRY(sql_.delete_block.run(block.id));
+    ++dropped;
   }
-  sql_.first_blocks.reset();
-  if (!row) return tl::unexpected(row.error());
-  for (const auto id : gone) SSEQUEL_TRY(sql_.delete_block.run(id));
-  return kept;
+  return dropped;
 }
 
 Result<bool> JournalFile::tidy() {
+  std::size_t dropped = 0;
+  const auto drop = [&](const std::deque<KeptBlock>& kept, replay::Place first) -> Result<void> {
+    auto done = drop_blocks(kept, first);
+    if (!done) return tl::unexpected(done.error());
+    dropped = *done;
+    return {};
+  };
+  const auto take_dropped = [&](std::deque<KeptBlock>& kept) {
+    kept.erase(kept.begin(), kept.begin() + static_cast<std::ptrdiff_t>(dropped));
+    may_shrink_ = true;
+  };
   if (!lagging_.empty()) {
     const auto ledger = *lagging_.begin();
-    replay::Place kept = 0;
-    auto done = transact([&]() -> Result<void> {
-      auto dropped = drop_blocks(ledger->id, ledger->progress.first, kMaxDroppedBlocks);
-      if (!dropped) return tl::unexpected(dropped.error());
-      kept = *dropped;
-      return {};
-    });
-    if (!done) return tl::unexpected(done.error());
-    ledger->first_block_end = kept;
-    may_shrink_ = true;
-    if (kept == 0 || ledger->progress.first <= kept) lagging_.erase(ledger);
+    SSEQUEL_TRY(transact([&] { return drop(ledger->kept, ledger->progress.first); }));
+    take_dropped(ledger->kept);
+    if (!is_lagging(*ledger)) lagging_.erase(ledger);
     return true;
   }
   if (!forgotten_.empty()) {
-    const auto id = forgotten_.back();
-    bool is_done = false;
-    auto done = transact([&]() -> Result<void> {
-      auto kept = drop_blocks(id, replay::ReplayLog::kNoPlace, kMaxDroppedBlocks);
-      if (!kept) return tl::unexpected(kept.error());
-      is_done = *kept == 0;
-      return is_done ? sql_.delete_log.run(id) : Result<void>();
-    });
-    if (!done) return tl::unexpected(done.error());
-    if (is_done) forgotten_.pop_back();
-    may_shrink_ = true;
+    auto& log = forgotten_.back();
+    const auto drop_some = [&]() -> Result<void> {
+      SSEQUEL_TRY(drop(log.kept, replay::ReplayLog::kNoPlace));
+      return dropped == log.kept.size() ? sql_.delete_log.run(log.id) : Result<void>();
+    };
+    SSEQUEL_TRY(transact(drop_some));
+    take_dropped(log.kept);
+    if (log.kept.empty()) forgotten_.pop_back();
     return true;
   }
   auto free = database_.ask("PRAGMA freelist_count");
@@ -286,7 +285,7 @@ bool JournalFile::restage(Ledger& ledger) {
   ledger.staged = std::move(whole);
   progress = {.next = first};
   ledger.is_inserted = false;
-  ledger.first_block_end = 0;
+  ledger.kept.clear();
   return true;
 }
 

@@ -129,14 +129,16 @@ Result<void> JournalFile::prepare() {
       {&sql_.delete_log, "DELETE FROM logs WHERE id=?"},
       {&sql_.put_progress,
        "INSERT INTO progress(log, first, floor_id, next, next_number, next_ulid, last_id, ends, loss_untold, "
-       "updated_at, sum) "
-       "VALUES(?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT(log) DO UPDATE SET first=excluded.first, floor_id=excluded.floor_id, "
+       "updated_at, sum, commit_number) "
+       "VALUES(?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT(log) DO UPDATE SET first=excluded.first, "
+       "floor_id=excluded.floor_id, "
        "next=excluded.next, next_number=excluded.next_number, next_ulid=excluded.next_ulid, last_id=excluded.last_id, "
        "ends=excluded.ends, "
-       "loss_untold=excluded.loss_untold, updated_at=excluded.updated_at, sum=excluded.sum"},
+       "loss_untold=excluded.loss_untold, updated_at=excluded.updated_at, sum=excluded.sum, "
+       "commit_number=excluded.commit_number"},
       {&sql_.delete_progress, "DELETE FROM progress WHERE log=?"},
-      {&sql_.insert_block, "INSERT INTO blocks(log, first, count, at, frames, origins, sum) VALUES(?,?,?,?,?,?,?)"},
-      {&sql_.first_blocks, "SELECT id, first, count FROM blocks WHERE log=? ORDER BY first LIMIT ?"},
+      {&sql_.insert_block,
+       "INSERT INTO blocks(id, log, first, count, at, frames, origins, sum) VALUES(?,?,?,?,?,?,?,?)"},
       {&sql_.delete_block, "DELETE FROM blocks WHERE id=?"},
       {&sql_.get_meta, "SELECT value FROM meta WHERE name=?"},
       {&sql_.put_meta,
@@ -155,11 +157,14 @@ Result<void> JournalFile::prepare() {
   auto last = database.ask("SELECT max(id) FROM logs");
   if (!last) return tl::unexpected(last.error());
   last_id_ = static_cast<std::uint64_t>(last->value_or(0));
-  for (auto [name, value] : {std::pair{"commits", &commits_}}) {
-    auto stored = meta(name);
-    if (!stored) return tl::unexpected(stored.error());
-    *value = static_cast<std::uint64_t>(stored->value_or(0));
-  }
+  auto block = database.ask("SELECT max(id) FROM blocks");
+  if (!block) return tl::unexpected(block.error());
+  last_block_ = static_cast<std::uint64_t>(block->value_or(0));
+  auto noted = meta("commits");
+  if (!noted) return tl::unexpected(noted.error());
+  auto latest = database.ask("SELECT max(commit_number) FROM progress");
+  if (!latest) return tl::unexpected(latest.error());
+  commits_ = static_cast<std::uint64_t>(std::max(noted->value_or(0), latest->value_or(0)));
   auto logs = meta("logs");
   if (!logs) return tl::unexpected(logs.error());
   logs_ = staged_logs_ = logs->value_or(0);
@@ -213,8 +218,9 @@ Result<std::string> JournalFile::set_aside(const std::string& directory, std::in
 Result<void> JournalFile::transact(const std::function<Result<void>()>& work) {
   SSEQUEL_TRY(sql_.begin.run());
   staged_logs_ = logs_;
+  is_commit_noted_ = false;
   auto done = work();
-  if (done) done = set_meta("commits", static_cast<std::int64_t>(commits_ + 1));
+  if (done && !is_commit_noted_) done = set_meta("commits", static_cast<std::int64_t>(commits_ + 1));
   if (done && staged_logs_ != logs_) done = set_meta("logs", staged_logs_);
   if (done) done = sql_.commit.run();
   if (!done) {

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -48,6 +49,12 @@ struct Change {
   void merge(Change&& later);
 };
 
+// A row of `blocks`.
+struct KeptBlock {
+  std::uint64_t id = 0;
+  replay::Place end = 0;
+};
+
 // A log, as the thread of the file knows it.
 struct Ledger {
   std::uint64_t id = 0;
@@ -59,7 +66,7 @@ struct Ledger {
   std::uint64_t head_sum = 0;   // Of what rarely changes: part of progress' sum.
   std::int64_t updated_at = 0;  // Unix milliseconds.
   bool is_inserted = false;
-  replay::Place first_block_end = 0;  // Nothing can be dropped before the window passes it; 0: not known.
+  std::deque<KeptBlock> kept;  // In the file, the oldest first.
   Change staged;
   bool is_staged = false;
 };
@@ -81,7 +88,7 @@ struct FileOptions {
 
 class JournalFile {
  public:
-  static constexpr int kSchema = 4;
+  static constexpr int kSchema = 5;
   // A block of more bytes is not added to.
   static constexpr std::size_t kMaxBlock = 32 * 1024;
 
@@ -133,26 +140,37 @@ class JournalFile {
     Statement begin, commit, rollback;
     Statement insert_log, update_head, forget_log, delete_log;
     Statement put_progress, delete_progress;
-    Statement insert_block, first_blocks, delete_block;
+    Statement insert_block, delete_block;
     Statement get_meta, put_meta, count_logs;
     Statement put_given, get_given;
+  };
+  struct ForgottenLog {
+    std::uint64_t id = 0;
+    std::deque<KeptBlock> kept;
+  };
+  // What a commit makes of a ledger.
+  struct Outcome {
+    Progress progress;
+    std::deque<KeptBlock> added;
+    std::size_t dropped = 0;
   };
   explicit JournalFile(FileOptions options) : options_(std::move(options)) {}
   [[nodiscard]] Result<void> prepare();
   [[nodiscard]] Result<void> migrate();
-  [[nodiscard]] Result<void> write(Ledger& ledger, Progress& next, std::int64_t unix_ms);
-  [[nodiscard]] Result<void> write_blocks(const Ledger& ledger, std::int64_t unix_ms);
+  [[nodiscard]] Result<void> write(Ledger& ledger, Outcome& outcome, std::int64_t unix_ms);
+  [[nodiscard]] Result<void> write_blocks(const Ledger& ledger, Outcome& outcome, std::int64_t unix_ms);
   [[nodiscard]] Result<void> write_progress(const Ledger& ledger, const Progress& progress, std::uint64_t head_sum,
                                             std::int64_t unix_ms);
   [[nodiscard]] Result<void> note_given(const replay::LogRecord& record, replay::Number next_number);
-  // Deletes at most `most` blocks that lie wholly before the entry before `first`. Where the oldest that is left ends;
-  // 0: none is.
-  [[nodiscard]] Result<replay::Place> drop_blocks(std::uint64_t log, replay::Place first, std::size_t most);
+  // Deletes some of the rows that lie wholly before the entry before `first`, the oldest first. How many.
+  [[nodiscard]] Result<std::size_t> drop_blocks(const std::deque<KeptBlock>& kept, replay::Place first);
   [[nodiscard]] Result<std::optional<std::int64_t>> meta(const char* name);
   [[nodiscard]] Result<void> set_meta(const char* name, std::int64_t value);
   [[nodiscard]] Result<void> tell_loss(std::int64_t unix_micros);
   static void note_loss(Ledger& ledger, std::int64_t unix_ms);
   [[nodiscard]] Result<std::vector<std::shared_ptr<Ledger>>> load_ledgers();
+  // Where the blocks are, and what is left of logs that were forgotten.
+  [[nodiscard]] Result<void> load_places(const std::vector<std::shared_ptr<Ledger>>& ledgers);
   [[nodiscard]] Result<GivenNumbers> load_given(const std::vector<std::shared_ptr<Ledger>>& ledgers);
   [[nodiscard]] Result<std::shared_ptr<replay::ReplayLog>> load_log(Ledger& ledger, const replay::Bounds& bounds,
                                                                     std::int64_t unix_ms, Millis now);
@@ -166,13 +184,15 @@ class JournalFile {
   Statements sql_;
   std::uint64_t last_id_ = 0;
   std::uint64_t commits_ = 0;
+  bool is_commit_noted_ = false;    // A row of this transaction has its number.
+  std::uint64_t last_block_ = 0;    // Its id.
   bool is_loss_unwritten_ = false;  // begin_run() found a loss, and could not write it: load() tells it all the same.
   std::int64_t logs_ = 0;
   std::int64_t staged_logs_ = 0;  // As it will be after the transaction.
   std::uint64_t wal_pages_ = 0;
   int tail_ = -1;
   std::unordered_set<std::shared_ptr<Ledger>> lagging_;  // With entries to drop.
-  std::vector<std::uint64_t> forgotten_;                 // Logs whose entries are to be dropped.
+  std::vector<ForgottenLog> forgotten_;                  // Logs whose entries are to be dropped.
   bool may_shrink_ = true;                               // Many of the file's pages may be free.
 };
 

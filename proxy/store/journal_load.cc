@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <unordered_map>
 
 #include "base/seeded_bug.h"
 #include "store/journal_rows.h"
@@ -15,7 +16,7 @@ Result<std::vector<std::shared_ptr<Ledger>>> JournalFile::load_ledgers() {
       "SELECT l.id, l.key, l.route, l.signature, l.kind, l.method, l.target, l.host, l.tag, l.carries_origin, "
       "l.first_number, l.has_start, l.identity, l.path, l.origin, l.head, l.retry_ms, p.first, p.next, p.next_number, "
       "p.last_id, p.ends, p.loss_untold, p.updated_at, p.sum, p.floor_id, l.first_ulid, l.strategy, p.next_ulid, "
-      "l.reattach "
+      "l.reattach, p.commit_number "
       "FROM logs l LEFT JOIN progress p ON p.log=l.id WHERE l.forgotten=0 ORDER BY p.updated_at DESC, l.id DESC");
   if (!rows) return tl::unexpected(rows.error());
   std::vector<std::shared_ptr<Ledger>> ledgers;
@@ -59,8 +60,8 @@ Result<std::vector<std::shared_ptr<Ledger>>> JournalFile::load_ledgers() {
     ledger->is_inserted = true;
     ledger->head_sum = head_sum(*ledger);
     if (ends) progress.ends = std::move(*ends);
-    if (rows->is_null(24) ||
-        progress_sum(*ledger, progress, rows->bytes(21), ledger->head_sum, ledger->updated_at) != rows->integer(24)) {
+    if (rows->is_null(24) || progress_sum(*ledger, progress, rows->bytes(21), ledger->head_sum, ledger->updated_at,
+                                          rows->number(30)) != rows->integer(24)) {
       return tl::unexpected(damaged(fmt::format("the checksum of log {} is wrong", ledger->id)));
     }
     if (seeded_bug("end-not-restored")) progress.ends.clear();
@@ -108,6 +109,8 @@ Result<JournalFile::Loaded> JournalFile::load(const BoundsOf& bounds_of, std::in
     loaded.given.forgotten_at = static_cast<std::uint64_t>(unix_ms) * 1000;
     for (auto& ledger : *ledgers) note_loss(*ledger, unix_ms);
   }
+  auto found = load_places(*ledgers);
+  if (!found) return tl::unexpected(found.error());
   for (auto& ledger : *ledgers) {
     const auto bounds = bounds_of(ledger->record);
     if (!bounds) {
@@ -119,13 +122,32 @@ Result<JournalFile::Loaded> JournalFile::load(const BoundsOf& bounds_of, std::in
     ledger->log = *log;
     loaded.logs.emplace_back(std::move(ledger), std::move(*log));
   }
-  auto rows = database_.prepare("SELECT id FROM logs WHERE forgotten=1");
-  if (!rows) return tl::unexpected(rows.error());
-  auto row = rows->step();
-  forgotten_.clear();
-  for (; row && *row; row = rows->step()) forgotten_.push_back(rows->number(0));
-  if (!row) return tl::unexpected(row.error());
   return loaded;
+}
+
+Result<void> JournalFile::load_places(const std::vector<std::shared_ptr<Ledger>>& ledgers) {
+  auto logs = database_.prepare("SELECT id FROM logs WHERE forgotten=1");
+  if (!logs) return tl::unexpected(logs.error());
+  forgotten_.clear();
+  auto row = logs->step();
+  for (; row && *row; row = logs->step()) forgotten_.push_back({.id = logs->number(0), .kept = {}});
+  if (!row) return tl::unexpected(row.error());
+  std::unordered_map<std::uint64_t, std::deque<KeptBlock>*> of_log;
+  for (const auto& ledger : ledgers) {
+    ledger->kept.clear();
+    of_log.emplace(ledger->id, &ledger->kept);
+  }
+  for (auto& log : forgotten_) of_log.emplace(log.id, &log.kept);
+  auto blocks = database_.prepare("SELECT id, log, first + count FROM blocks ORDER BY id");
+  if (!blocks) return tl::unexpected(blocks.error());
+  row = blocks->step();
+  for (; row && *row; row = blocks->step()) {
+    const auto at = of_log.find(blocks->number(1));
+    if (at == of_log.end()) return tl::unexpected(damaged("entries of no log"));
+    at->second->push_back({.id = blocks->number(0), .end = blocks->number(2)});
+  }
+  if (!row) return tl::unexpected(row.error());
+  return {};
 }
 
 Result<std::shared_ptr<replay::ReplayLog>> JournalFile::load_log(Ledger& ledger, const replay::Bounds& bounds,
@@ -136,7 +158,7 @@ Result<std::shared_ptr<replay::ReplayLog>> JournalFile::load_log(Ledger& ledger,
   };
   const auto& record = ledger.record;
   if (record.first_number == 0 || progress.first > progress.next) return wrong("impossible bounds");
-  auto rows = database_.prepare("SELECT first, count, at, frames, origins, sum FROM blocks WHERE log=? ORDER BY first");
+  auto rows = database_.prepare("SELECT first, count, at, frames, origins, sum FROM blocks WHERE id=? AND log=?");
   if (!rows) return tl::unexpected(rows.error());
   std::shared_ptr<replay::ReplayLog> log;
   replay::Past past{.first = progress.first, .floor_id = {}, .floor_number = 0};
@@ -164,15 +186,16 @@ Result<std::shared_ptr<replay::ReplayLog>> JournalFile::load_log(Ledger& ledger,
     }
   };
   std::optional<replay::Place> expected;
-  auto row = rows->query(ledger.id);
-  for (; row && *row; row = rows->step()) {
+  for (const auto& block : ledger.kept) {
+    auto row = rows->query(block.id, ledger.id);
+    if (!row) return tl::unexpected(row.error());
+    if (!*row) return wrong("a missing row");
     const auto first = rows->number(0), count = rows->number(1);
     const auto frames = rows->bytes(3), origins = rows->bytes(4);
     if (block_sum(ledger.id, first, count, rows->integer(2), frames, origins) != rows->integer(5)) {
       return wrong("a wrong checksum");
     }
-    if (!expected) ledger.first_block_end = first + count;
-    if (expected.value_or(first) != first) return wrong("a hole");
+    if (expected ? *expected != first : first > progress.first) return wrong("a hole");
     const Millis at = now - std::max(Millis(0), Millis(unix_ms - rows->integer(2)));
     BlockReader reader(frames, origins);
     replay::Place place = first;
@@ -201,7 +224,6 @@ Result<std::shared_ptr<replay::ReplayLog>> JournalFile::load_log(Ledger& ledger,
     if (!reader.is_at_end() || place != first + count) return wrong("half a frame");
     expected = place;
   }
-  if (!row) return tl::unexpected(row.error());
   if (!log || expected.value_or(0) != progress.next || log->next_number() > progress.next_number) {
     return wrong("entries missing");
   }

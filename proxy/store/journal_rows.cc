@@ -65,7 +65,7 @@ std::uint64_t head_sum(const Ledger& ledger) {
 }
 
 std::int64_t progress_sum(const Ledger& ledger, const Progress& progress, std::string_view ends, std::uint64_t of_head,
-                          std::int64_t unix_ms) {
+                          std::int64_t unix_ms, std::uint64_t commit_number) {
   const auto& form = ledger.record.form;
   RowSum sum;
   sum.add(of_head)
@@ -79,6 +79,7 @@ std::int64_t progress_sum(const Ledger& ledger, const Progress& progress, std::s
       .add(std::uint64_t{progress.is_loss_untold})
       .add(static_cast<std::uint64_t>(unix_ms));
   if (form.spelling == replay::Spelling::Ulid) sum.add(ulid(form, progress.next_number));
+  if (commit_number != 0) sum.add(commit_number);  // Rows of earlier versions keep their sums.
   return sum.value();
 }
 

@@ -21,7 +21,7 @@ namespace ssequel::store {
                                      std::string_view frames, std::string_view origins);
 [[nodiscard]] std::uint64_t head_sum(const Ledger& ledger);
 [[nodiscard]] std::int64_t progress_sum(const Ledger& ledger, const Progress& progress, std::string_view ends,
-                                        std::uint64_t of_head, std::int64_t unix_ms);
+                                        std::uint64_t of_head, std::int64_t unix_ms, std::uint64_t commit_number);
 // A number has one of two columns, by how the log spells it; the other one is 0, or empty.
 [[nodiscard]] std::uint64_t decimal(const replay::IdForm& form, replay::Number number);
 [[nodiscard]] std::string ulid(const replay::IdForm& form, replay::Number number);

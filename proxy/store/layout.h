@@ -10,7 +10,7 @@ inline constexpr std::int64_t kApplicationId = 0x53534551;  // "SSEQ"
 inline constexpr std::size_t kMaxEnds = 16;                 // Of one log; the first of them and the latest.
 
 // A file of version N has seen the first N. A new version adds a step at the end, and changes none before it.
-inline constexpr std::array<const char*, 4> kMigrations = {
+inline constexpr std::array<const char*, 5> kMigrations = {
     // 1
     "CREATE TABLE meta(name TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;"
     "CREATE TABLE logs("
@@ -71,6 +71,10 @@ inline constexpr std::array<const char*, 4> kMigrations = {
     "  FROM logs l JOIN progress p ON p.log = l.id WHERE l.forgotten = 0;",
     // 4: session, the digest of a request whose repetition joins the log; empty: none does.
     "ALTER TABLE logs ADD COLUMN reattach BLOB NOT NULL DEFAULT x'';",
+    // 5: a commit changes as few pages as can be. Where a log's blocks are is known in memory: in the order of their
+    // ids.
+    "DROP INDEX blocks_by_place;"
+    "ALTER TABLE progress ADD COLUMN commit_number INTEGER NOT NULL DEFAULT 0;",  // Of the row; meta's may be behind.
 };
 
 }  // namespace ssequel::store

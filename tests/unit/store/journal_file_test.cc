@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "store/directory_lock.h"
 #include "store/disk_store.h"
+#include "store/journal_rows.h"
 #include "store/layout.h"
 #include "support/temporary_folder.h"
 
@@ -103,25 +104,36 @@ TEST_CASE("a directory that cannot be made or written is named, with the way out
 TEST_CASE("an older file is migrated, a newer one and another program's are refused") {
   TemporaryFolder folder;
   SUBCASE("older") {
+    auto ledger = ledger_of("key");
     {
       auto file = open_file(folder);
       REQUIRE(file->begin_run(kNow, false));
-      auto ledger = ledger_of("key");
       stage(*ledger, 3);
       REQUIRE(file->commit({ledger}, kNow / 1000));
     }
+    const auto sum = progress_sum(*ledger, ledger->progress, "", ledger->head_sum, kNow / 1000, 0);
     {  // As the first version left it.
       auto database = Database::open(JournalFile::path_in(folder.path()), nullptr);
       REQUIRE(database);
       REQUIRE(
           database->run("DROP VIEW windows; ALTER TABLE logs DROP COLUMN reattach; ALTER TABLE logs DROP COLUMN "
                         "strategy; ALTER TABLE logs DROP COLUMN first_ulid;"
-                        "ALTER TABLE progress DROP COLUMN next_ulid; PRAGMA user_version=1"));
+                        "ALTER TABLE progress DROP COLUMN next_ulid; ALTER TABLE progress DROP COLUMN commit_number;"
+                        "CREATE UNIQUE INDEX blocks_by_place ON blocks(log, first); "
+                        "UPDATE meta SET value=2 WHERE name='commits'; UPDATE progress SET sum=" +
+                        std::to_string(sum) + "; PRAGMA user_version=1"));
     }
     auto file = open_file(folder);
     CHECK(ask(folder, "PRAGMA user_version") == JournalFile::kSchema);
     CHECK(ask(folder, "SELECT events FROM windows") == 3);
     CHECK(load(*file).logs.size() == 1);
+    CHECK(file->commits() == 2);
+    REQUIRE(file->begin_run(kNow, false));
+    stage(*ledger, 1);  // And goes on.
+    REQUIRE(file->commit({ledger}, kNow / 1000));
+    CHECK(file->commits() == 4);
+    CHECK(ask(folder, "SELECT max(commit_number) FROM progress") == 4);
+    CHECK(load(*file).logs.front().second->published() == 4);
   }
   SUBCASE("newer") {
     open_file(folder);
@@ -130,7 +142,7 @@ TEST_CASE("an older file is migrated, a newer one and another program's are refu
       REQUIRE(database);
       REQUIRE(database->run("PRAGMA user_version=99"));
     }
-    CHECK(error_of(folder).find("was written by a newer version (schema 99, known here: 4)") != std::string::npos);
+    CHECK(error_of(folder).find("was written by a newer version (schema 99, known here: 5)") != std::string::npos);
   }
   SUBCASE("another program's") {
     {
