@@ -283,7 +283,8 @@ bool JournalFile::restage(Ledger& ledger) {
   whole.retry_ms = ledger.retry_ms;
   whole.merge(std::exchange(ledger.staged, {}));
   ledger.staged = std::move(whole);
-  progress = {.next = first};
+  progress = Progress();
+  progress.next = first;
   ledger.is_inserted = false;
   ledger.kept.clear();
   return true;
