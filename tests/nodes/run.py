@@ -75,7 +75,8 @@ TOPOLOGIES = {"single": Single, "sentinel": Sentinels, "cluster": Cluster}
 class Nodes:
     def __init__(self, arguments, folder, seed):
         self.arguments = arguments
-        self.random = random.Random(seed)
+        self.random = random.Random(f"{seed} faults")
+        self.others_random = random.Random(f"{seed} others")  # So that a seed gives the same faults again.
         self.folder = Path(folder)
         self.binary = arguments.binary
         self.history = history.Writer(self.folder / "history.jsonl")
@@ -122,7 +123,7 @@ class Nodes:
             is_journal = channel == "/journal"
             # Those of several nodes together must leave a client time to come back.
             pace = 0.05 * (3 if self.is_all else 1) if channel == "/small" else self.arguments.pace
-            self.sources[name] = Source(self.history, self.random, channel, pace=pace, tidy=True, journal=is_journal,
+            self.sources[name] = Source(self.history, self.others_random, channel, pace=pace, tidy=True, journal=is_journal,
                                         origin=(lambda seq: f"e-{seq}") if is_journal else None, node=name[1] or None)
         return self.sources[name]
 
@@ -150,7 +151,7 @@ class Nodes:
             await node.start()
 
     def choose(self):
-        node = self.random.choice(self.nodes)
+        node = self.others_random.choice(self.nodes)
         return node.name, node.port
 
     def subscribe_one(self):
@@ -159,8 +160,8 @@ class Nodes:
         if number % 20 == 19:
             channel = f"/own/{number}"
             self.history.record("channel", channel=channel, mode="session", survives=SURVIVES)
-        subscriber = EventSource(self.history, 0, f"s{number}", channel, channel, random=self.random,
-                                 churn=self.random.choice([(0.2, 2.0), (0.5, 5.0), (2.0, 20.0)]), choose=self.choose)
+        subscriber = EventSource(self.history, 0, f"s{number}", channel, channel, random=self.others_random,
+                                 churn=self.others_random.choice([(0.2, 2.0), (0.5, 5.0), (2.0, 20.0)]), choose=self.choose)
         self.subscribers.append(subscriber)
         self.lives.append(asyncio.create_task(subscriber.live(self.stop)))
 

@@ -126,11 +126,15 @@ class Sentinels(Single):
     def url(self, relay):
         return "redis+sentinel://" + ",".join(f"127.0.0.1:{port}" for port in self.ports) + "/feed"
 
-    async def _ask(self, *words):
+    async def _ask_one(self, port, *words):
         sentinel = Redis(self.t)
-        for sentinel.port in self.ports:
+        sentinel.port = port
+        return await sentinel.call("SENTINEL", *words)
+
+    async def _ask(self, *words):
+        for port in self.ports:
             try:
-                return await sentinel.call("SENTINEL", *words)
+                return await self._ask_one(port, *words)
             except (OSError, asyncio.IncompleteReadError):
                 continue
         raise Failure("no sentinel answers")
@@ -147,9 +151,7 @@ class Sentinels(Single):
             if said.count(b"state=online") != 2 or b"role:master" not in said:
                 return False
             for port in self.ports:
-                sentinel = Redis(self.t)
-                sentinel.port = port
-                known = dict(zip(*[iter(await sentinel.call("SENTINEL", "MASTER", "feed"))] * 2))
+                known = dict(zip(*[iter(await self._ask_one(port, "MASTER", "feed"))] * 2))
                 if int(known[b"num-slaves"]) < 2 or int(known[b"num-other-sentinels"]) != 2 or known[b"flags"] != b"master":
                     return False
             return True
@@ -169,9 +171,13 @@ class Sentinels(Single):
         await master.kill()
 
         async def is_another():
-            found = await self.masters()
-            return bool(found) and found[0] is not master
+            for port in self.ports:
+                _, found = await self._ask_one(port, "GET-MASTER-ADDR-BY-NAME", "feed")
+                if int(found) == master.port:
+                    return False
+            return True
 
+        # All of them, or else the old master would be taken for the master for a while, and then lose what it was given.
         await eventually(is_another, "the sentinels have another master", timeout=PATIENCE, interval=0.1)
         await asyncio.sleep(random.uniform(0.0, 1.0))
         await master.start()
