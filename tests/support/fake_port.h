@@ -24,7 +24,8 @@ class FakePort final : public relay::ChannelPort {
  public:
   explicit FakePort(FakeClock& clock) : clock_(clock) {}
 
-  // What was asked for, in order: "connect", "disconnect", "pause", "read", "end readers", "give up", "retire".
+  // What was asked for, in order: "connect", "disconnect", "pause", "read", "end readers", "give up", "retire",
+  // and of other nodes "opened", "closed", "lease sought".
   std::vector<std::string> asked;
   std::vector<std::string> lines;           // Broadcast.
   std::vector<std::string> last_event_ids;  // At each connect; "-" if there was none.
@@ -121,6 +122,9 @@ class FakePort final : public relay::ChannelPort {
   }
   void give_up(relay::Channel&) override { asked.emplace_back("give up"); }
   void retire(relay::Channel&) override { asked.emplace_back("retire"); }
+  void opened_elsewhere(relay::Channel&) override { asked.emplace_back("opened"); }
+  void closed_elsewhere(relay::Channel&) override { asked.emplace_back("closed"); }
+  void lease_sought(relay::Channel&) override { asked.emplace_back("lease sought"); }
 
   std::vector<std::unique_ptr<FakeReader>> readers;
 
