@@ -182,8 +182,8 @@ bool SessionResume::answer_at_end(ChannelHost& host, replay::Place place) {
   if (at_end == relay::AtEnd::Upstream && context_.head.method != "GET") at_end = relay::AtEnd::NoContent;
   if (at_end == relay::AtEnd::Upstream && channel.has_nodes() && !channel.is_leading()) {
     if (has_sought_) {
-      // Another node writes it just now: what follows is another log's.
-      without_channel();
+      // Another node writes it just now, or the store is away: whoever asks again finds it as it is then.
+      trouble("store", "another node goes on with this session");
       return true;
     }
     has_sought_ = is_waiting_ = true;

@@ -180,11 +180,13 @@ void ReplayLog::drop_first() {
 
 std::size_t ReplayLog::evict(Millis now, Place keep_from) {
   const Place begin = first();
-  const Place limit = std::min(keep_from, published());
+  const Place end = published();
+  const Place limit = std::min(keep_from, end);
   // Only the writer changes what is read here, so a look without the lock is safe; most calls find nothing to do.
   const auto must_go = [&](Place place) {
-    return place < limit && ((bounds_.events != 0 && appended_ - place > bounds_.events) ||
-                             window_bytes() > bounds_.bytes || now - segments_.front()->time_of(place) >= bounds_.age);
+    // What is not committed yet drives nothing out: a slow store would make the window smaller than it was promised.
+    return place < limit && ((bounds_.events != 0 && end - place > bounds_.events) || window_bytes() > bounds_.bytes ||
+                             now - segments_.front()->time_of(place) >= bounds_.age);
   };
   if (!must_go(begin)) return 0;
   const std::lock_guard lock(mutex_);

@@ -6,6 +6,7 @@
     tests/bench/compare.py build/release --only bare,nchan  without the proxy
     tests/bench/compare.py build/release --first            ahead of whatever else the machine does (root)
     tests/bench/compare.py build/release stores --disk DIR  the disk store in DIR, not in /tmp
+    tests/bench/compare.py build/release nodes              through a leader, and to a follower, with a Redis beside them
 
 Each scenario runs against each target by turns, so that whatever else the machine does hits all alike; medians are
 printed, then what counts: ratios. The target has core 1 to itself, the load core 0. Needs the load and bare_loop
@@ -187,6 +188,7 @@ class Ssequel(Target):
         if scenario != "plain":
             window = {
                 "stores": "events: 20000, bytes: 64MiB",
+                "nodes": "events: 20000, bytes: 64MiB",
                 "restart": "events: 0, bytes: 1GiB",
             }.get(scenario, "events: 5000, bytes: 64MiB")
             routes = (
@@ -209,6 +211,52 @@ class DiskAlways(Ssequel):
     store = "kind: disk, path: {self.folder}/store, sync: always"
 
 
+class Leader(Ssequel):
+    """A node that reads the upstream, and a Redis beside the load."""
+
+    store = "kind: redis"
+
+    def command(self, scenario, origin_port):
+        self.redis_port = free_port()
+        self.redis = subprocess.Popen(
+            ["taskset", "-c", LOAD_CORE, "redis-server", "--port", str(self.redis_port), "--save", "", "--appendonly", "yes",
+             "--dir", self.folder], stdout=subprocess.DEVNULL)
+        wait_until_open(self.redis_port, self.redis)
+        return self.node(super().command(scenario, origin_port))
+
+    def node(self, command):
+        with open(command[-1], "a") as file:
+            file.write(f"redis: {{url: 'redis://127.0.0.1:{self.redis_port}'}}\n")
+        return command
+
+    def end(self):
+        super().end()
+        self.redis.kill()
+        self.redis.wait()
+
+
+class Follower(Leader):
+    """Another node has the lease, and a subscriber for it; this one serves what it appends."""
+
+    def command(self, scenario, origin_port):
+        own = self.port
+        self.port = free_port()
+        *first, config = super().command(scenario, origin_port)
+        os.rename(config, f"{self.folder}/leader.yaml")
+        self.leader = subprocess.Popen(["taskset", "-c", LOAD_CORE, *first, f"{self.folder}/leader.yaml"])
+        wait_until_open(self.port, self.leader)
+        self.reader = subprocess.Popen(["curl", "-sN", f"http://127.0.0.1:{self.port}/sse"], stdout=subprocess.DEVNULL)
+        self.port = own
+        return self.node(Ssequel.command(self, scenario, origin_port))
+
+    def end(self):
+        self.reader.kill()
+        self.leader.kill()
+        self.reader.wait()
+        self.leader.wait()
+        super().end()
+
+
 TARGETS = {
     "bare": Bare,
     "nginx": Nginx,
@@ -217,6 +265,8 @@ TARGETS = {
     "disk-os": DiskOs,
     "disk-always": DiskAlways,
     "memory": Ssequel,
+    "leader": Leader,
+    "follower": Follower,
 }
 
 # Of each scenario: who can do it, arguments for the load, and what is compared (name, key, unit).
@@ -244,6 +294,17 @@ SCENARIOS = {
     ),
     "stores": (
         ["disk-os", "memory", "disk-always"],
+        [],
+        [
+            ("events per second to one subscriber", "events_per_s", "/s"),
+            ("CPU per event", "cpu_us_per_event", "us"),
+            ("p50 at 5000 events/s", "p50_ms", "ms"),
+            ("p99 at 5000 events/s", "p99_ms", "ms"),
+        ],
+    ),
+    # Redis is on the core of the load; a commit is there and back.
+    "nodes": (
+        ["leader", "memory", "follower"],
         [],
         [
             ("events per second to one subscriber", "events_per_s", "/s"),
@@ -336,8 +397,9 @@ def run_once(name, scenario, arguments, build):
     origin_port = free_port()
     target.start(scenario, origin_port)
     try:
-        if scenario in ("plain", "stores", "restart"):
-            result = {"plain": plain, "stores": stores, "restart": restart}[scenario](target, origin_port)
+        special = {"plain": plain, "stores": stores, "nodes": stores, "restart": restart}
+        if scenario in special:
+            result = special[scenario](target, origin_port)
         else:
             result = load(target, scenario, arguments, origin_port)
     finally:

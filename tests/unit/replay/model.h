@@ -51,7 +51,7 @@ struct Model {
   std::size_t evict(Millis now, Place keep_from) {
     std::size_t dropped = 0;
     while (first < std::min(published, keep_from)) {
-      const bool too_many = bounds.events != 0 && appended() - first > bounds.events;
+      const bool too_many = bounds.events != 0 && published - first > bounds.events;
       const bool too_old = now - entries.at(first).time >= bounds.age;
       if (!too_many && !too_old && bytes() <= bounds.bytes) break;
       ++first;
