@@ -70,23 +70,13 @@ void Checkpointer::run() {
     const bool sync = std::exchange(wants_sync_, false);
     const bool move = state_ == State::Running;
     lock.unlock();
-    if (sync) sync_file();
+    if (sync) static_cast<void>(database_.sync_file());
     // Errors are the file's thread's to tell: it meets them when it finishes the checkpoint, or at its next commit.
     if (move) sqlite3_wal_checkpoint_v2(database_.handle(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
     lock.lock();
     if (move && state_ == State::Running) state_ = State::Done;
     changed_.notify_all();
   }
-}
-
-// Not by a descriptor of our own: closing it would take SQLite's POSIX locks away (fcntl(2)).
-void Checkpointer::sync_file() {
-  sqlite3_file* file = nullptr;
-  if (sqlite3_file_control(database_.handle(), "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK || !file ||
-      !file->pMethods) {
-    return;
-  }
-  file->pMethods->xSync(file, SQLITE_SYNC_NORMAL);
 }
 
 }  // namespace ssequel::store

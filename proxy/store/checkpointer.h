@@ -34,7 +34,6 @@ class Checkpointer {
  private:
   explicit Checkpointer(Database database) : database_(std::move(database)) {}
   void run();
-  void sync_file();
 
   Database database_;
   std::mutex mutex_;

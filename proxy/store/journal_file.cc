@@ -319,6 +319,8 @@ Result<void> JournalFile::end_run() {
   if (sqlite3_wal_checkpoint_v2(database_.handle(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, &pages, &moved) != SQLITE_OK) {
     return tl::unexpected(database_.error("checkpoint"));
   }
+  // Where an earlier checkpoint, without a sync, left nothing to move, this one has synced nothing.
+  SSEQUEL_TRY(database_.sync_file());
   return transact([&]() -> Result<void> { return set_meta("clean_stop", 1); });
 }
 

@@ -70,6 +70,16 @@ Result<Database> Database::open(const std::string& path, const char* vfs, bool g
   return database;
 }
 
+Result<void> Database::sync_file() {
+  sqlite3_file* file = nullptr;
+  if (sqlite3_file_control(handle_.get(), "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK || !file ||
+      !file->pMethods) {
+    return {};  // Nothing was ever read or written.
+  }
+  if (file->pMethods->xSync(file, SQLITE_SYNC_NORMAL) == SQLITE_OK) return {};
+  return fail(ErrorCode::RetryLater, "the journal's file cannot be synced");
+}
+
 Error Database::error(std::string_view what) const { return error_of(handle_.get(), what); }
 
 Result<void> Database::run(const std::string& sql) {

@@ -97,6 +97,9 @@ class Database {
   [[nodiscard]] Result<std::optional<std::int64_t>> ask(std::string_view sql);
   [[nodiscard]] bool is_in_transaction() const { return sqlite3_get_autocommit(handle_.get()) == 0; }
   [[nodiscard]] sqlite3* handle() { return handle_.get(); }
+  // What was moved into the file is on disk. Not by a descriptor of our own: closing it would take SQLite's POSIX locks
+  // away (fcntl(2)).
+  [[nodiscard]] Result<void> sync_file();
   [[nodiscard]] Error error(std::string_view what) const;
 
  private:

@@ -35,6 +35,14 @@ class Script {
     }
     restart_if_stopped();
   }
+  // One short life that ends cleanly, as far as the power lasts.
+  void tell_briefly(int count) {
+    if (begin()) {
+      rounds(0, count);
+      story_.end_life();
+    }
+    restart_if_stopped();
+  }
   // What is found on a disk that is well again.
   void check() {
     story_.vfs.clear();
@@ -347,6 +355,24 @@ TEST_CASE("sync os: power is lost before each sync, what is left is consistent, 
   CHECK(stop_at_each(false, {VfsCall::Sync}, Survives::Synced, true).told >= at_least(10));
   for (const std::uint64_t seed : {1, 2}) {
     CHECK(stop_at_each(false, {VfsCall::Sync}, Survives::Mixture, true, seed).told >= at_least(10));
+  }
+}
+
+TEST_CASE("sync os: the mark of a clean stop is on disk only behind all that it speaks for") {
+  // A checkpoint that ends right before the stop leaves nothing to move, and has been synced by nobody yet.
+  for (int life = 0; life < 24; ++life) {
+    const int count = 1 + life % 12;
+    for (std::uint64_t n = 1; n <= 6; ++n) {
+      CAPTURE(count);
+      CAPTURE(n);
+      Story story(false);
+      Script script(story);
+      script.survives = Survives::Synced;
+      script.has_lost_power = true;
+      story.vfs.stop_at(VfsCall::Sync, FileKind::Database, n);
+      script.tell_briefly(count);
+      script.check();
+    }
   }
 }
 
