@@ -244,6 +244,8 @@ void ChannelHost::stop_continuing() {
   worker_.channels().note_watch(*this);
 }
 
+void ChannelHost::grown_elsewhere(relay::Channel&) { worker_.channels().account(*this); }
+
 void ChannelHost::seek_lease(ContinueWaiter& waiter) {
   continue_waiters_.push_back(&waiter);
   if (std::exchange(is_continuing_, true)) return;  // Somebody does.

@@ -165,6 +165,7 @@ class ChannelHost final : public Retirable,
   void give_up(relay::Channel& channel) override;
   void opened_elsewhere(relay::Channel& channel) override;
   void closed_elsewhere(relay::Channel&) override { tell_closed(); }
+  void grown_elsewhere(relay::Channel& channel) override;
   void lease_sought(relay::Channel&) override { stop_continuing(); }
   void retire(relay::Channel& channel) override;
 

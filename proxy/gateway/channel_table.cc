@@ -110,7 +110,10 @@ replay::LogRecord ChannelTable::propose(const relay::Route& route, const std::st
 
 ChannelHost* ChannelTable::open_joined(std::shared_ptr<const relay::Route> route, replay::SavedLog saved,
                                        std::string target, std::string host, bool is_eager) {
-  if (!make_room()) return nullptr;
+  if (!make_room()) {
+    worker_.store()->abandon(saved);
+    return nullptr;
+  }
   auto head = saved.head.empty() ? std::nullopt : relay::parse_stream_head(saved.head);
   const auto& record = saved.record;
   relay::Channel::Setup setup;

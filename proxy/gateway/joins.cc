@@ -44,7 +44,9 @@ void Joins::on_joined(const Shared& shared, Result<replay::SavedLog> saved) {
   bool is_good = saved.has_value();
   if (is_good) {
     auto* host = worker_.channels().find(shared.key);
-    if (!host) {
+    if (host) {
+      worker_.store()->abandon(*saved);  // It was opened meanwhile: this one is of no use.
+    } else {
       host =
           worker_.channels().open_joined(shared.route, std::move(*saved), shared.target, shared.host, shared.is_eager);
     }
@@ -74,12 +76,15 @@ void Joins::find(std::shared_ptr<const relay::Route> route, const std::string& t
       route->name, tag, route->bounds(), [this, alive = alive_, route, tag](Result<replay::SavedLog> saved) {
         if (!*alive) return;
         const bool is_lost = !saved && saved.error().code == ErrorCode::RetryLater;
+        if (saved && worker_.channels().find(tag)) worker_.store()->abandon(*saved);
         if (saved && !worker_.channels().find(tag)) {
           const bool is_ours = saved->record.is_session && saved->record.form.tag == tag &&
                                saved->record.signature == relay::log_signature(*route) && !saved->head.empty();
           saved->record.key = tag;
           auto target = saved->record.target, host = saved->record.host;
-          if (is_ours) {
+          if (!is_ours) {
+            worker_.store()->abandon(*saved);
+          } else {
             static_cast<void>(
                 worker_.channels().open_joined(route, std::move(*saved), std::move(target), std::move(host), false));
           }

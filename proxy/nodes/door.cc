@@ -84,6 +84,8 @@ std::uint64_t Door::keep_joined(Joined joined) {
   return next_handle_++;
 }
 
+void Door::abandon(const replay::SavedLog& saved) { joined_.erase(saved.handle); }
+
 void Door::add(NodeJournal& journal) { journals_[journal.names().log] = &journal; }
 
 void Door::remove(NodeJournal& journal) {

@@ -37,6 +37,7 @@ class Door final : public replay::Store, private redis::ClientListener, private 
   [[nodiscard]] bool is_shared() const override { return true; }
   void join(const replay::LogRecord& proposal, const replay::Bounds& bounds, Encode encode, OnJoined done) override;
   void find(const std::string& route, const std::string& tag, const replay::Bounds& bounds, OnJoined done) override;
+  void abandon(const replay::SavedLog& saved) override;
   void set_on_wanted(OnWanted on_wanted) override;
   void stand_down() override;
 

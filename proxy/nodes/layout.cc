@@ -154,6 +154,16 @@ std::optional<Item> item_of(const redis::Reply& element, replay::Spelling spelli
   return item;
 }
 
+void set_incarnation(std::vector<std::string>& items, std::string_view incarnation) {
+  for (std::size_t at = 0; at + 1 < items.size();) {
+    const auto count = number_in(items[at + 1]).value_or(0);
+    for (std::size_t name = at + 2; items[at] == "e" && name + 1 < at + 2 + count; name += 2) {
+      if (items[name] == "inc") items[name + 1] = incarnation;
+    }
+    at += 2 + count;
+  }
+}
+
 std::optional<std::vector<Pulse>> pulses_of(const redis::Reply& reply, std::size_t count) {
   constexpr std::size_t kWords = 10;
   if (reply.elements.size() != 1 + count * kWords) return std::nullopt;

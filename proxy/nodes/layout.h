@@ -90,6 +90,10 @@ struct Item {
 // nullopt: somebody else wrote it.
 [[nodiscard]] std::optional<Item> item_of(const redis::Reply& element, replay::Spelling spelling);
 
+// What goes into a log in one step is a list of items: KIND COUNT and so many words, which of entries are names and
+// values. Has all entries be of this incarnation.
+void set_incarnation(std::vector<std::string>& items, std::string_view incarnation);
+
 // What the pulse says of one log.
 struct Pulse {
   enum class Word { Lead, Follow, Free, Final, Gone } word = Word::Follow;

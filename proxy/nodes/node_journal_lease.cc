@@ -49,9 +49,7 @@ void NodeJournal::on_made(const redis::Answer& answer) {
     is_new_ = false;
     joined_.incarnation = get(meta, "inc");
     // The name is random: nobody else can have made it.
-    for (std::size_t i = 0; i + 1 < batch_.words.size(); ++i) {
-      if (batch_.words[i] == "inc" && batch_.words[i + 1].empty()) batch_.words[i + 1] = joined_.incarnation;
-    }
+    set_incarnation(batch_.words, joined_.incarnation);
     renewed_at_ = door_.now();
     pulse_at_ = door_.now() + door_.beat();
     flush();
@@ -260,11 +258,7 @@ void NodeJournal::check_incarnation(const std::string& incarnation, replay::Plac
   }
   joined_.incarnation = incarnation;
   // What was handed in and not committed goes on in the new one.
-  for (auto* batch : {&batch_, &flying_}) {
-    for (std::size_t i = 0; i + 1 < batch->words.size(); ++i) {
-      if (batch->words[i] == "inc") batch->words[i + 1] = incarnation;
-    }
-  }
+  for (auto* batch : {&batch_, &flying_}) set_incarnation(batch->words, incarnation);
   review_tail();
 }
 
@@ -272,9 +266,7 @@ void NodeJournal::tell_loss() {
   door_.house().count_gap();
   door_.house().logger().warn(
       "Redis lost entries of a log, or may have: its ids jump, and its clients are told by a store-gap",
-      {{"route", joined_.record.route},
-       {"log", joined_.names.log},
-       {"last_id", joined_.log->newest_id().value_or("")}});
+      {{"route", joined_.record.route}, {"log", joined_.names.log}});
 }
 
 void NodeJournal::release_if_told() {

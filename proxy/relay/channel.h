@@ -88,6 +88,8 @@ class ChannelPort {
   virtual void opened_elsewhere(Channel&) {}
   // The channel is Final by what other nodes' upstreams said.
   virtual void closed_elsewhere(Channel&) {}
+  // The log grew by what other nodes appended.
+  virtual void grown_elsewhere(Channel&) {}
   // What seek_lease() came to.
   virtual void lease_sought(Channel&) {}
   // The channel's time is over: destroy it, but not before the current call has returned.

@@ -232,6 +232,7 @@ void Channel::on_entries(std::span<const replay::SharedEntry> entries) {
   committed_position_ = log_->appended_position();
   evict(now);
   take_in();
+  port_.grown_elsewhere(*this);
 }
 
 void Channel::on_begin(replay::Number first_number) {

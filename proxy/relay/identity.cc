@@ -172,6 +172,8 @@ std::string log_signature(const Route& route) {
       add_part(out, 'b', std::to_string(ids.node_bits));
       break;
   }
+  // What one node places and what each does are no one log.
+  if (route.producers == Producers::All) add_part(out, 'p', "all");
   add_part(out, 'n', ids.start ? std::to_string(*ids.start) : "auto");
   add_part(out, 'a', ids.always_tag ? "1" : "0");
   add_part(out, 'o', std::to_string(static_cast<int>(ids.origin.kind)));

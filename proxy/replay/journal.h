@@ -138,6 +138,8 @@ class Store {
   // The same of a session that must be there: NotFound.
   virtual void find(const std::string& /*route*/, const std::string& /*tag*/, const Bounds& /*bounds*/,
                     OnJoined /*done*/) {}
+  // What was joined and is of no use after all: instead of adopt().
+  virtual void abandon(const SavedLog& /*saved*/) {}
   // Told again and again, of all logs whose places the store gives and whose record names a target, while any node has
   // readers of them.
   using OnWanted = std::function<void(const std::vector<WantedLog>&)>;

@@ -41,7 +41,8 @@ TEST_CASE("all keys of a log share one hash slot, and say nothing of what a clie
   CHECK(redis::hash_slot(wake_key("ssequel", names.slot, "node")) == redis::hash_slot(names.log));
 }
 
-TEST_CASE("another key, signature, route or prefix is another log, but the numbers of a start belong to the key alone") {
+TEST_CASE(
+    "another key, signature, route or prefix is another log, but the numbers of a start belong to the key alone") {
   const auto names = names_of("ssequel", record());
   auto other = record();
   other.key = std::string("feed\0/events?token=secret\0gis", 29);
@@ -141,6 +142,15 @@ TEST_CASE("what is no entry of ours is passed by") {
         array({}), array({text("8-0")}), text("8-0")}) {
     CHECK_FALSE(item_of(wrong, replay::Spelling::Decimal));
   }
+}
+
+TEST_CASE("what is handed in goes on in another incarnation, whatever an upstream says") {
+  std::vector<std::string> items = {"s", "2", "inc", "kept",    "e",   "6",     "inc",  "1", "origin", "inc", "lines",
+                                    "e", "c", "4",   "control", "inc", "value", "kept", "e", "2",      "inc", ""};
+  set_incarnation(items, "2");
+  CHECK(items == std::vector<std::string>{"s",      "2",    "inc",   "kept", "e",   "6", "inc",     "2",
+                                          "origin", "inc",  "lines", "e",    "c",   "4", "control", "inc",
+                                          "value",  "kept", "e",     "2",    "inc", "2"});
 }
 
 TEST_CASE("a pulse is understood as a whole or not at all") {
