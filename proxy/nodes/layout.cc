@@ -154,11 +154,12 @@ std::optional<Item> item_of(const redis::Reply& element, replay::Spelling spelli
   return item;
 }
 
-void set_incarnation(std::vector<std::string>& items, std::string_view incarnation) {
+void set_writer(std::vector<std::string>& items, std::string_view incarnation, std::string_view fence) {
   for (std::size_t at = 0; at + 1 < items.size();) {
     const auto count = number_in(items[at + 1]).value_or(0);
     for (std::size_t name = at + 2; items[at] == "e" && name + 1 < at + 2 + count; name += 2) {
       if (items[name] == "inc") items[name + 1] = incarnation;
+      if (items[name] == "fence") items[name + 1] = fence;
     }
     at += 2 + count;
   }

@@ -91,8 +91,8 @@ struct Item {
 [[nodiscard]] std::optional<Item> item_of(const redis::Reply& element, replay::Spelling spelling);
 
 // What goes into a log in one step is a list of items: KIND COUNT and so many words, which of entries are names and
-// values. Has all entries be of this incarnation.
-void set_incarnation(std::vector<std::string>& items, std::string_view incarnation);
+// values. Has all entries be of this incarnation and token, which some do not name.
+void set_writer(std::vector<std::string>& items, std::string_view incarnation, std::string_view fence);
 
 // What the pulse says of one log.
 struct Pulse {

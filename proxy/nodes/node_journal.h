@@ -119,6 +119,9 @@ class NodeJournal final : public replay::Journal,
   void on_sent(const redis::Answer& answer);
   void on_committed(const redis::Reply& reply);
   void fail(const redis::Failure& failure);  // It is tried again.
+  // The one response that a session is made of is this node's: whatever Redis loses of it, it goes on.
+  [[nodiscard]] bool writes_alone() const { return joined_.record.is_session && (is_new_ || is_leading_); }
+  void go_on_alone(const std::string& incarnation);
   void lose_lease();
   void on_granted(const Pulse& pulse);
   void fetch();  // What is missing before the lease can be used.

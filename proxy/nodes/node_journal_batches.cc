@@ -96,7 +96,7 @@ void NodeJournal::evicted(replay::Place first) {
 void NodeJournal::flush() {
   if (!listener_ || !nodes_listener_ || is_diverged_) return;
   if (is_new_) return make();
-  if (is_flying_ || retry_.is_set() || !door_.is_up()) return;
+  if (is_flying_ || !flying_.empty() || retry_.is_set() || !door_.is_up()) return;  // It goes again first.
   if (batch_.empty() || !(is_leading_ || gives_places())) return release_if_told();
   flying_ = std::exchange(batch_, {});
   ++batches_;
@@ -132,10 +132,11 @@ void NodeJournal::on_sent(const redis::Answer& answer) {
   const auto word = word_of(*answer);
   if (word == "ok") return on_committed(*answer);
   if (word == "gone") {
-    if (!gives_places()) lose_lease();
+    if (!gives_places() && !writes_alone()) lose_lease();
     remake_.set(Millis(1));
     return;
   }
+  if (word == "behind" && writes_alone()) return door_.pulse_later(*this);  // Which says under what token it goes on.
   if (word == "restarted") return renew();
   if (gives_places()) {  // Of another incarnation: as soon as that is known, it goes again.
     is_flying_ = false;

@@ -19,7 +19,8 @@ void NodeJournal::make() {
   is_making_ = true;
   const auto& names = joined_.names;
   const std::array<std::string_view, 4> keys{names.meta, names.log, names.nodes, names.given};
-  const auto lease = is_new_ ? std::to_string(static_cast<std::uint64_t>(door_.term().count())) : std::string("0");
+  const auto lease =
+      writes_alone() ? std::to_string(static_cast<std::uint64_t>(door_.term().count())) : std::string("0");
   const auto at = is_new_ ? std::string("0") : std::to_string(place());
   auto fields = fields_of(joined_.record);
   std::string gap;
@@ -49,7 +50,7 @@ void NodeJournal::on_made(const redis::Answer& answer) {
     is_new_ = false;
     joined_.incarnation = get(meta, "inc");
     // The name is random: nobody else can have made it.
-    set_incarnation(batch_.words, joined_.incarnation);
+    set_writer(batch_.words, joined_.incarnation, fence_);
     renewed_at_ = door_.now();
     pulse_at_ = door_.now() + door_.beat();
     flush();
@@ -57,6 +58,10 @@ void NodeJournal::on_made(const redis::Answer& answer) {
     return;
   }
   if (word_of(*answer) == "made") tell_loss();
+  if (writes_alone() && word_of(*answer) == "made") {
+    fence_.assign(1, '1');
+    return go_on_alone(std::string(get(meta, "inc")));
+  }
   check_incarnation(std::string(get(meta, "inc")), static_cast<replay::Place>(from.value_or(0)));
   if (is_diverged_) return;
   door_.pulse_later(*this);
@@ -79,7 +84,8 @@ char NodeJournal::watch_digit() const {
     case Watch::Keeps:
       return gives_places() ? '0' : '3';
     case Watch::Reads:
-      return may_lead ? '1' : '2';
+      if (!may_lead) return '2';
+      return joined_.record.is_session && !is_leading_ ? '4' : '1';
   }
   return '0';
 }
@@ -127,7 +133,7 @@ void NodeJournal::on_pulse(const Pulse& pulse, Millis asked_at) {
   switch (pulse.word) {
     case Pulse::Word::Gone:
       if (is_leading_ || is_granted_) {
-        lose_lease();
+        if (!writes_alone()) lose_lease();
         remake_.set(Millis(1));
       } else if (!remake_.is_set()) {
         remake_.set(kRemakeLater);  // The leader knows best what there was.
@@ -137,6 +143,12 @@ void NodeJournal::on_pulse(const Pulse& pulse, Millis asked_at) {
       if ((is_leading_ || is_granted_) && fence_ == pulse.fence) {
         renewed_at_ = asked_at;
         if (pulse.is_wanted && watch_ == Watch::Keeps) nodes_listener_->on_wanted_elsewhere();
+      } else if (fence_ != pulse.fence && writes_alone()) {
+        // Redis has less than it told: what is missing there is here, and nobody else gives these places.
+        renewed_at_ = asked_at;
+        fence_ = pulse.fence;
+        tell_loss();
+        go_on_alone(pulse.incarnation);
       } else if (fence_ != pulse.fence) {  // Else it was given up meanwhile.
         if (is_leading_ || is_granted_) lose_lease();
         renewed_at_ = asked_at;
@@ -158,6 +170,17 @@ void NodeJournal::on_pulse(const Pulse& pulse, Millis asked_at) {
   if (is_progress) nodes_listener_->on_others_progress();
   if (!*alive) return;
   if (is_pulse_wanted_ || foremost_ > told_foremost_ + 1000) door_.pulse_later(*this);
+}
+
+void NodeJournal::go_on_alone(const std::string& incarnation) {
+  joined_.incarnation = incarnation;
+  batches_ += 1;
+  for (auto* batch : {&batch_, &flying_}) set_writer(batch->words, incarnation, fence_);
+  if (!flying_.empty() && !is_flying_) {
+    send();
+  } else {
+    door_.flush_later(*this);
+  }
 }
 
 void NodeJournal::lose_lease() {
@@ -258,7 +281,7 @@ void NodeJournal::check_incarnation(const std::string& incarnation, replay::Plac
   }
   joined_.incarnation = incarnation;
   // What was handed in and not committed goes on in the new one.
-  for (auto* batch : {&batch_, &flying_}) set_incarnation(batch->words, incarnation);
+  for (auto* batch : {&batch_, &flying_}) set_writer(batch->words, incarnation, fence_);
   review_tail();
 }
 

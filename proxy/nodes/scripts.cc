@@ -71,7 +71,8 @@ for i = 1, #KEYS, 3 do
   local meta, log, nodes = KEYS[i], KEYS[i + 1], KEYS[i + 2]
   local a = 2 + (i - 1) * 2
   local watch, foremost, fence, place = ARGV[a + 1], ARGV[a + 2], ARGV[a + 3], tonumber(ARGV[a + 4])
-  local m = redis.call('HMGET', meta, 'inc', 'from', 'next', 'fence', 'holder', 'until', 'run', 'refused', 'lost')
+  local m = redis.call('HMGET', meta, 'inc', 'from', 'next', 'fence', 'holder', 'until', 'run', 'refused', 'lost',
+                       'seen')
   if not m[1] then
     tell('gone', '0', '0', '0', '0', '0', '0', '-1', '0', '1')
   else
@@ -93,6 +94,8 @@ for i = 1, #KEYS, 3 do
         end
       end
     end
+    local patience = watch == '4' and 2 * ttl or 0
+    if watch == '4' then watch = '1' end
     if watch == '1' or watch == '2' then
       redis.call('HSET', nodes, node, whole(now + ttl) .. ' ' .. watch .. ' ' .. foremost)
       redis.call('PEXPIRE', nodes, ARGV[a + 6])
@@ -100,9 +103,15 @@ for i = 1, #KEYS, 3 do
       redis.call('HDEL', nodes, node)
     end
     local holder, till, next = m[5], tonumber(m[6]), tonumber(m[3])
-    local is_free = holder == '' or till < now
+    local is_free = holder == '' or till + patience < now
     local is_mine = holder == node and m[4] == fence and m[1] == ARGV[a + 5]
     local same_run = run == m[7]
+    -- A server that has just begun, or been promoted: the holder, who knows what there was, comes first.
+    if is_free and holder ~= '' and not same_run then
+      local seen, at = string.match(m[10] or '', '^(%w*) (%d+)$')
+      if seen ~= run then redis.call('HSET', meta, 'seen', run .. ' ' .. whole(now)) end
+      is_free = seen == run and now - tonumber(at) >= ttl
+    end
     local lost = m[9]
     local word = 'follow'
     if is_mine and place <= next then

@@ -16,7 +16,8 @@ namespace ssequel::nodes {
 
 // Says what this node wants of logs, renews or takes leases, and tells how things are.
 //   KEYS (meta log nodes)...    ARGV NODE TTL (WATCH FOREMOST FENCE PLACE INCARNATION KEEP)...
-//   WATCH: 0 nothing; 1 reads, and would lead; 2 reads; 3 leads on for now, but would rather not
+//   WATCH: 0 nothing; 1 reads, and would lead; 2 reads; 3 leads on for now, but would rather not; 4 as 1, but for a
+//   session, whose lease nobody else has a use for: it is left for longer
 //   -> ok [lead|follow|free|final|gone FENCE INCARNATION FROM NEXT REMAINING WANTING FOREMOST LOST SAME_RUN]...
 [[nodiscard]] const redis::Script& pulse_script();
 

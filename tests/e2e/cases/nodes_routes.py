@@ -109,6 +109,23 @@ async def session_hops(t):
     check_equal(len(upstream.requests), 1, "requests to the upstream")
 
 
+@case("an answer to a POST goes on to its end when Redis loses all it had of it", timeout=LATE)
+async def session_survives_a_loss(t):
+    upstream, fleet = await start_talk(t, total=200, pace=0.02)
+    async with talk_to(fleet, 0) as client:
+        events = await client.take(20)
+        await fleet.redis.call("FLUSHALL")
+        events += await client.take(60)
+        # Another node has what was said since.
+        async with talk_to(fleet, 1, events[-1]["id"]) as other:
+            rest = await other.to_end()
+        events += await client.to_end()
+        check_equal(client.ended, "clean", "the end")
+    check_equal(rest, events[80:], "the rest, on another node")
+    seen(events).require_exactly(1, 200)
+    check_equal(len(upstream.requests), 1, "requests to the upstream")
+
+
 @case("a POST whose node is killed is told as lost on the others, and never asked again", timeout=LATE)
 async def session_lost(t):
     upstream, fleet = await start_talk(t, total=5000, pace=0.02)

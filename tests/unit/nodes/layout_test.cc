@@ -145,12 +145,13 @@ TEST_CASE("what is no entry of ours is passed by") {
 }
 
 TEST_CASE("what is handed in goes on in another incarnation, whatever an upstream says") {
-  std::vector<std::string> items = {"s", "2", "inc", "kept",    "e",   "6",     "inc",  "1", "origin", "inc", "lines",
-                                    "e", "c", "4",   "control", "inc", "value", "kept", "e", "2",      "inc", ""};
-  set_incarnation(items, "2");
+  std::vector<std::string> items = {"s",      "2",    "inc",   "kept", "e",   "6", "inc",     "1",
+                                    "origin", "inc",  "lines", "e",    "c",   "4", "control", "inc",
+                                    "value",  "kept", "e",     "4",    "inc", "",  "fence",   "3"};
+  set_writer(items, "2", "1");
   CHECK(items == std::vector<std::string>{"s",      "2",    "inc",   "kept", "e",   "6", "inc",     "2",
                                           "origin", "inc",  "lines", "e",    "c",   "4", "control", "inc",
-                                          "value",  "kept", "e",     "2",    "inc", "2"});
+                                          "value",  "kept", "e",     "4",    "inc", "2", "fence",   "1"});
 }
 
 TEST_CASE("a pulse is understood as a whole or not at all") {
