@@ -112,6 +112,7 @@ async def page_posts(t):
     first = await read(browser, url, 10, **post)
     check_equal((first.get("status"), first.get("resume"), len(first.get("ids", []))), (200, "live", 10), f"at first: {first}")
     post["headers"]["Last-Event-ID"] = first["ids"][-1]
+    await emitted(proxy, 20)  # So that there is something to replay.
     rest = await read(browser, url, 20, **post)
     check_equal((rest.get("status"), rest.get("resume")), (200, "suffix"), f"the resumed stream's head: {rest}")
     tag = first["ids"][0].rpartition("-")[0]
@@ -134,6 +135,13 @@ async def page_posts(t):
     check_equal(len([r for r in upstream.requests if r.method == "POST"]), 1, "requests that reached the service")
 
 
+async def emitted(proxy, count):
+    async def are_there():
+        return await proxy.metric("sse_events_emitted_total") >= count
+
+    await eventually(are_there, f"{count} events have arrived", timeout=30)
+
+
 @case("a shared channel has for each origin what the service said to it, and nothing for one it does not know", timeout=60)
 async def shared(t):
     service, upstream, proxy, browser, here, there = await start(t, SHARED, total=400)
@@ -141,6 +149,7 @@ async def shared(t):
     opened = await read(browser, url, 5, credentials="include")
     check_equal(opened.get("ids"), [str(n) for n in range(1, 6)], f"the page that opened the channel: {opened}")
     asked = len(upstream.requests)
+    await emitted(proxy, 10)
     resumed = await read(browser, url + "?lastEventId=5", 5, credentials="include")
     check_equal((resumed.get("ids"), resumed.get("resume")), ([str(n) for n in range(6, 11)], "suffix"), f"it resumes: {resumed}")
     check_equal(len(upstream.requests), asked, "requests for an origin that is known")

@@ -251,8 +251,10 @@ TEST_CASE("the store gives places only where it is Redis, and ids only where the
   CHECK(error("store: {kind: redis}") == "");
   CHECK(route_error("mode: shared, producers: all") ==
         "f:2:29: routes[0].producers: found all, allowed: one, as store.kind is not redis");
-  CHECK(has(error("store: {kind: redis}\nroutes:\n- {mode: shared, match: {path: /a}, producers: all, ids: {strategy: ulid}}"),
-            "routes[0].ids.strategy: found ulid with producers: all, allowed: sequence"));
+  CHECK(has(
+      error(
+          "store: {kind: redis}\nroutes:\n- {mode: shared, match: {path: /a}, producers: all, ids: {strategy: ulid}}"),
+      "routes[0].ids.strategy: found ulid with producers: all, allowed: sequence"));
   CHECK(route_error("reattach: [Idempotency-Key]") == "");
   CHECK(route_error("reattach: []") == "");
   CHECK(route_error("mode: shared, producers: one") == "");
