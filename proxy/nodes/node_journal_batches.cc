@@ -136,7 +136,10 @@ void NodeJournal::on_sent(const redis::Answer& answer) {
     remake_.set(Millis(1));
     return;
   }
-  if (word == "behind" && writes_alone()) return door_.pulse_later(*this);  // Which says under what token it goes on.
+  if (word == "behind" && writes_alone()) {  // A pulse says under what token it goes on.
+    retry_.set(kRetry);
+    return door_.pulse_later(*this);
+  }
   if (word == "restarted") return renew();
   if (gives_places()) {  // Of another incarnation: as soon as that is known, it goes again.
     is_flying_ = false;

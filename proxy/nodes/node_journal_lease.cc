@@ -174,9 +174,12 @@ void NodeJournal::on_pulse(const Pulse& pulse, Millis asked_at) {
 
 void NodeJournal::go_on_alone(const std::string& incarnation) {
   joined_.incarnation = incarnation;
-  batches_ += 1;
+  // What is under way went out under the token before, and was refused: its answer says nothing any more.
+  ++batches_;
+  is_flying_ = false;
+  retry_.cancel();
   for (auto* batch : {&batch_, &flying_}) set_writer(batch->words, incarnation, fence_);
-  if (!flying_.empty() && !is_flying_) {
+  if (!flying_.empty()) {
     send();
   } else {
     door_.flush_later(*this);
