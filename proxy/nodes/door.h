@@ -53,7 +53,6 @@ class Door final : public replay::Store, private redis::ClientListener, private 
   [[nodiscard]] Millis beat() const { return house_.options().lease / 4; }
   void add(NodeJournal& journal);
   void remove(NodeJournal& journal);
-  [[nodiscard]] NodeJournal* find_journal(const std::string& log_key);
   void flush_later(NodeJournal& journal);  // NodeJournal::flush() at the end of this turn.
   void pulse_later(NodeJournal& journal);  // A pulse of it at the end of this turn.
   [[nodiscard]] Tail& tail(unsigned slot);
