@@ -52,16 +52,15 @@ void Channel::on_leading(bool has_lost) {
   SSEQUEL_ASSERT(!is_taking_in_, "a lease comes in a turn of its own");
   is_leading_ = true;
   is_led_ = false;
-  if (has_lost) {
-    log_->skip_to(number_after_loss());
-    store_gap_pending_ = true;
-  }
-  if (is_seeking_) return end_seeking();
-  if (state_ != State::Following) {  // Nobody wants it any more.
+  if (!is_seeking_ && state_ != State::Following) {  // Nobody wants it any more.
     release_when_told(false);
     release_if_due();
     return;
   }
+  // Not earlier: what this node does not tell, another one will, with numbers of its own.
+  store_gap_pending_ = has_lost;
+  if (has_lost) log_->skip_to(number_after_loss());
+  if (is_seeking_) return end_seeking();
   port_.cancel_timer(*this, ChannelTimer::Upstream);
   if (!is_shared()) {
     // The node that read the upstream is gone, and with it the one response there was.

@@ -452,12 +452,14 @@ async def nodes(arguments, seed):
             print(problem)
         ok = verdict.ok and problem is None
         if arguments.keep or not ok:
-            kept = arguments.keep or f"/tmp/ssequel-nodes-{seed}.jsonl"
+            kept = arguments.keep or f"/tmp/ssequel-nodes-{arguments.producers}-{seed}.jsonl"
             shutil.copy(run.history.path, kept)
             print(f"history kept: {kept}")
             for node in run.nodes:
                 if not ok and node.proxy is not None and node.proxy.process is not None:
-                    lines = [line for line in node.proxy.process.log if "msg=request" not in line]
+                    lines = node.proxy.process.log
+                    Path(f"{kept}.{node.name}.log").write_text("\n".join(lines) + "\n")
+                    lines = [line for line in lines if "msg=request" not in line]
                     print(f"{node.name}'s last log lines:", *lines[-12:], sep="\n  ")
         return ok, run.struck
 

@@ -118,6 +118,28 @@ TEST_CASE("what may be lost is told first, with a number above all that can have
   CHECK(one.story.newest().starts_with("id: " + std::to_string(micros) + "\n"));
 }
 
+TEST_CASE("a loss that was given away with the lease is told by whom it was given to") {
+  auto route = counted();
+  route.linger = Millis(0);
+  Shared one(route);
+  auto& reader = one.follow();
+  one.nodes.entry(0, 100, "a");
+  one.story.leave(reader);
+  REQUIRE(one.story.state() == State::Dormant);
+  one.nodes.lead(true);  // Nobody wants it any more.
+  CHECK(one.nodes.releases == 1);
+  one.story.channel.connect();
+  // The other one told it, with numbers that are not above those which this one would have given.
+  one.nodes.entry(1, 101, "store-gap, as it says");
+  CHECK(one.story.newest() == "id: 101\ndata: store-gap, as it says\n\n");
+  one.nodes.lead();
+  one.story.answer();
+  one.story.emit("b");
+  one.nodes.commit();
+  CHECK(one.story.count("\"reason\":\"store-gap\"") == 0);
+  CHECK(one.story.newest() == "id: 103\ndata: b\n\n");
+}
+
 TEST_CASE("a leader whose upstream stays away for reconnect.max gives the lease up, and comes last for it") {
   Shared one;
   one.lead();
