@@ -25,7 +25,7 @@ ChannelHost::ChannelHost(Worker& worker, relay::Channel::Setup setup, relay::Rou
       counters_(counters),
       upstream_deadline_(worker.deadlines(), *this),
       rest_deadline_(worker.deadlines(), *this),
-      channel_(std::move(setup), *this, worker.house().random, worker.house().clock, counters),
+      channel_(std::move(setup), *this, worker.house().random, worker.clock(), counters),
       feed_(std::make_shared<ChannelFeed>()),
       readers_(worker, make_feed(), static_cast<ReaderGroupOwner&>(*this),
                channel_.is_shared() || channel_.setup().method == "GET") {}

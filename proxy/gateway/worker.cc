@@ -53,6 +53,7 @@ std::shared_ptr<const Settings> make_settings(Options options) {
 
 Worker::Worker(House& house, net::Loop& loop, std::shared_ptr<const Settings> settings)
     : house_(house),
+      clock_(loop, house.clock),
       loop_(loop),
       deadlines_(loop),
       store_(house.open_store ? house.open_store(deadlines_) : nullptr),

@@ -132,6 +132,7 @@ class Worker final : private ClientHandler, private net::ListenerClient {
 
   // --- For exchanges
   [[nodiscard]] House& house() { return house_; }
+  [[nodiscard]] const Clock& clock() const { return clock_; }
   [[nodiscard]] net::Loop& loop() { return loop_; }
   [[nodiscard]] net::DeadlineQueue& deadlines() { return deadlines_; }
   [[nodiscard]] Graveyard& graveyard() override { return graveyard_; }
@@ -192,6 +193,7 @@ class Worker final : private ClientHandler, private net::ListenerClient {
   void open_eager(const std::shared_ptr<const relay::Route>& route, const std::string& target);
 
   House& house_;
+  const net::LoopClock clock_;
   net::Loop& loop_;
   net::DeadlineQueue deadlines_;
   std::unique_ptr<replay::Store> store_;

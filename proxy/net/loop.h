@@ -52,6 +52,20 @@ class Loop {
   std::unique_ptr<Impl> impl_;
 };
 
+// Time as a loop has it, for what asks too often to ask the kernel: now() is that of the turn, from the same start as
+// SystemClock's. The loop's thread only.
+class LoopClock final : public Clock {
+ public:
+  // Both must outlive it.
+  LoopClock(const Loop& loop, const Clock& clock) : loop_(loop), clock_(clock) {}
+  [[nodiscard]] Millis now() const override { return loop_.now(); }
+  [[nodiscard]] std::int64_t unix_micros() const override { return clock_.unix_micros(); }
+
+ private:
+  const Loop& loop_;
+  const Clock& clock_;
+};
+
 // Ignores SIGPIPE and raises the soft limit of file descriptors to the hard one; once, at start.
 void prepare_process();
 // The limit in force.

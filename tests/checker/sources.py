@@ -52,6 +52,10 @@ class Source:
         for stream in self.open.values():
             stream.left = None
 
+    def newest(self):
+        """The number of the connection opened last, of those that stand; None if none does."""
+        return max((stream.number for stream in self.open.values() if stream.is_well), default=None)
+
     def mark(self):
         """Sends one more event on the connection that stands; its nonce, or None if there is none."""
         for stream in reversed(self.open.values()):

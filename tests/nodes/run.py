@@ -386,8 +386,9 @@ class Nodes:
                     continue
                 if channel in self.channels:
                     marks[channel] = await eventually(source.mark, f"{channel} of {node or 'all'} is read", timeout=CALM)
-                elif nonce := source.mark():  # A session is one node's.
-                    marks[channel] = nonce
+                elif source is self.newest(channel):
+                    # A session is one node's; one that its client could not come back to may stand beside it for a while.
+                    marks[channel] = source.mark()
             for each in living:
                 if each.channel in marks:
                     nonce = marks[each.channel]
@@ -400,6 +401,11 @@ class Nodes:
         closed = [each.client for each in self.subscribers if each.is_closed]
         if closed:
             raise Failure(f"given up for ever, as an EventSource does on anything but a stream: {closed}")
+
+    def newest(self, channel):
+        """The source with the connection that was opened last, of those that stand; None if none does."""
+        standing = [each for (name, _), each in self.sources.items() if name == channel and each.newest() is not None]
+        return max(standing, key=lambda each: each.newest(), default=None)
 
     async def dump(self):
         """What Redis holds of each log."""

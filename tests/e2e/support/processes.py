@@ -26,7 +26,7 @@ class Process:
         self.cwd = cwd
         self.stdin = stdin
         self.lines = asyncio.Queue()
-        self.log = deque(maxlen=400)
+        self.log = deque(maxlen=2000)
         self.child = None
         self.readers = []
 
