@@ -6,10 +6,12 @@
     tests/bench/compare.py build/release --only bare,nchan  without the proxy
     tests/bench/compare.py build/release --first            ahead of whatever else the machine does (root)
     tests/bench/compare.py build/release stores --disk DIR  the disk store in DIR, not in /tmp
+    tests/bench/compare.py build/release stores --spread    all of them on all cores, as they come
     tests/bench/compare.py build/release nodes              through a leader, and to a follower, with a Redis beside them
 
 Each scenario runs against each target by turns, so that whatever else the machine does hits all alike; medians are
-printed, then what counts: ratios. The target has core 1 to itself, the load core 0. Needs the load and bare_loop
+printed, then what counts: ratios. The target has core 1 to itself, the load core 0; with --spread the scheduler decides,
+and a target with several threads may use several cores. Needs the load and bare_loop
 programs of the same build folder, Debian's nginx-light and libnginx-mod-nchan, and wrk.
 """
 
@@ -28,7 +30,12 @@ import tempfile
 import time
 
 TARGET_CORE, LOAD_CORE = "1", "0"
+is_spread = False
 NCHAN_MODULE = "/usr/lib/nginx/modules/ngx_nchan_module.so"
+
+
+def pinned(core, *command):
+    return [*command] if is_spread else ["taskset", "-c", core, *command]
 
 
 def free_port():
@@ -83,8 +90,9 @@ class Target:
         self.run(self.command(scenario, origin_port))
 
     def run(self, command, settle=0.2):
+        self.arguments = command
         self.log = open(f"{self.folder}/output", "ab")
-        self.process = subprocess.Popen(["taskset", "-c", TARGET_CORE, *command], stdout=self.log, stderr=self.log)
+        self.process = subprocess.Popen(pinned(TARGET_CORE, *command), stdout=self.log, stderr=self.log)
         wait_until_open(self.port, self.process)
         time.sleep(settle)
         self.pids = with_children(self.process.pid)
@@ -219,8 +227,8 @@ class Leader(Ssequel):
     def command(self, scenario, origin_port):
         self.redis_port = free_port()
         self.redis = subprocess.Popen(
-            ["taskset", "-c", LOAD_CORE, "redis-server", "--port", str(self.redis_port), "--save", "", "--appendonly", "yes",
-             "--dir", self.folder], stdout=subprocess.DEVNULL)
+            pinned(LOAD_CORE, "redis-server", "--port", str(self.redis_port), "--save", "", "--appendonly", "yes",
+                   "--dir", self.folder), stdout=subprocess.DEVNULL)
         wait_until_open(self.redis_port, self.redis)
         return self.node(super().command(scenario, origin_port))
 
@@ -243,7 +251,7 @@ class Follower(Leader):
         self.port = free_port()
         *first, config = super().command(scenario, origin_port)
         os.rename(config, f"{self.folder}/leader.yaml")
-        self.leader = subprocess.Popen(["taskset", "-c", LOAD_CORE, *first, f"{self.folder}/leader.yaml"])
+        self.leader = subprocess.Popen(pinned(LOAD_CORE, *first, f"{self.folder}/leader.yaml"))
         wait_until_open(self.port, self.leader)
         self.reader = subprocess.Popen(["curl", "-sN", f"http://127.0.0.1:{self.port}/sse"], stdout=subprocess.DEVNULL)
         self.port = own
@@ -327,7 +335,7 @@ SCENARIOS = {
 def load(target, scenario, arguments, origin_port):
     command = [f"{target.build}/tests/bench/load", scenario, "--port", str(target.port), "--path", target.path]
     command += ["--origin", str(origin_port), "--publish", target.publish, "--pids", ",".join(map(str, target.pids))]
-    run = subprocess.run(["taskset", "-c", LOAD_CORE, *command, *arguments], capture_output=True, text=True, timeout=300)
+    run = subprocess.run(pinned(LOAD_CORE, *command, *arguments), capture_output=True, text=True, timeout=300)
     if run.stderr:
         print(run.stderr, end="", file=sys.stderr)
     return json.loads(run.stdout) if run.returncode == 0 else None
@@ -335,11 +343,11 @@ def load(target, scenario, arguments, origin_port):
 
 def plain(target, origin_port):
     command = [f"{target.build}/tests/bench/load", "origin", "--origin", str(origin_port)]
-    origin = subprocess.Popen(["taskset", "-c", LOAD_CORE, *command])
+    origin = subprocess.Popen(pinned(LOAD_CORE, *command))
     try:
         wait_until_open(origin_port, origin)
         url = f"http://127.0.0.1:{target.port}/json"
-        wrk = ["taskset", "-c", LOAD_CORE, "wrk", "-t1", "-c64"]
+        wrk = pinned(LOAD_CORE, "wrk", "-t1", "-c64")
         subprocess.run([*wrk, "-d1s", url], capture_output=True, check=True)
         before = cpu_seconds(target.pids)
         said = subprocess.run([*wrk, "-d4s", url], capture_output=True, text=True, check=True).stdout
@@ -375,7 +383,7 @@ def restart(target, origin_port):
     size = sum(os.path.getsize(path) for path in glob.glob(f"{target.folder}/store/*"))
     request = f"GET /sse HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\nLast-Event-ID: {last - 500_000}\r\n"
     began = time.monotonic()
-    target.run(target.process.args[3:], settle=0)
+    target.run(target.arguments, settle=0)
     with socket.create_connection(("127.0.0.1", target.port)) as client:
         client.sendall(request.encode() + b"\r\n")
         client.settimeout(30)
@@ -430,8 +438,11 @@ def main():
     parser.add_argument("--only", default=",".join(TARGETS), help="targets, with commas between")
     parser.add_argument("--first", action="store_true", help="before other work on this machine")
     parser.add_argument("--disk", help="the folder for files of the targets")
+    parser.add_argument("--spread", action="store_true", help="nothing is tied to a core")
     options = parser.parse_args()
     Target.disk = options.disk
+    global is_spread
+    is_spread = options.spread
     unknown = [s for s in options.scenarios if s not in SCENARIOS] + [
         t for t in options.only.split(",") if t not in TARGETS
     ]
