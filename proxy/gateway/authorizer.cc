@@ -76,6 +76,19 @@ Verdict Manner::judge(Result<SideAnswer> answer, const Worker& worker) const {
   return verdict;
 }
 
+SideRounds::Telling telling(Verdict verdict) {
+  auto without_cookies = verdict;
+  without_cookies.fields.remove("Set-Cookie");
+  // Who has no verdict to give is not asked again for those who wait: they come back by themselves, not all at once.
+  const bool is_for_all = verdict.kind == Verdict::Kind::NoVerdict;
+  return {.tell =
+              [verdict = std::move(verdict), without_cookies = std::move(without_cookies)](SideWaiter& told,
+                                                                                           bool is_asker) {
+                static_cast<AuthorizeWaiter&>(told).on_verdict(is_asker ? verdict : without_cookies);
+              },
+          .is_for_all = is_for_all};
+}
+
 }  // namespace
 
 void answer_refusal(ClientSession& client, const Verdict& verdict) {
@@ -121,33 +134,30 @@ std::string Authorizer::question_text(const relay::Route& route, const http::Req
   return text;
 }
 
+Authorizer::Authorizer(Worker& worker)
+    : worker_(worker), rounds_(worker, [](Worker& other) -> SideRounds& { return other.authorizer().rounds_; }) {}
+
+std::optional<SideRounds::Telling> Authorizer::known(const std::string& key) {
+  const auto at = admissions_.find(key);
+  if (at == admissions_.end()) return std::nullopt;
+  if (at->second.until <= worker_.loop().now()) {
+    admissions_.erase(at);
+    return std::nullopt;
+  }
+  return telling(Verdict{.kind = Verdict::Kind::Admitted, .identity = at->second.identity});
+}
+
 void Authorizer::ask(const relay::Route& route, const http::RequestHead& head, const std::string& peer_address,
                      AuthorizeWaiter& waiter) {
-  auto key = question_key(route, head);
-  const Millis now = worker_.loop().now();
-  if (const auto known = admissions_.find(key); known != admissions_.end()) {
-    if (known->second.until > now) {
-      waiter.on_verdict({.kind = Verdict::Kind::Admitted, .identity = known->second.identity});
-      return;
-    }
-    admissions_.erase(known);
-  }
   SideRounds::Ask ask;
-  ask.key = key;
+  ask.key = question_key(route, head);
+  ask.known = [key = ask.key](Worker& home) { return home.authorizer().known(key); };
   ask.holds_for = route.authorize_cache;
   ask.text = [&] { return question_text(route, head, peer_address); };
-  ask.judge = [this, key = std::move(key), manner = Manner(route)](Millis asked_at, Result<SideAnswer> answer) {
-    const auto verdict = manner.judge(std::move(answer), worker_);
-    remember(key, asked_at + manner.holds_for, verdict);
-    auto without_cookies = verdict;
-    without_cookies.fields.remove("Set-Cookie");
-    // Who has no verdict to give is not asked again for those who wait: they come back by themselves, not all at once.
-    return SideRounds::Telling{
-        .tell =
-            [verdict, without_cookies](SideWaiter& told, bool is_asker) {
-              static_cast<AuthorizeWaiter&>(told).on_verdict(is_asker ? verdict : without_cookies);
-            },
-        .is_for_all = verdict.kind == Verdict::Kind::NoVerdict};
+  ask.judge = [key = ask.key, manner = Manner(route)](Worker& home, Millis asked_at, Result<SideAnswer> answer) {
+    auto verdict = manner.judge(std::move(answer), home);
+    home.authorizer().remember(key, asked_at + manner.holds_for, verdict);
+    return telling(std::move(verdict));
   };
   rounds_.ask(ask, waiter);
 }

@@ -1,11 +1,13 @@
 // `authorize: probe` and `authorize: {path}`: asks the upstream whether a request may read, one question at a time for
-// each credential and target, and remembers admissions (never refusals) for `authorize_cache`. Fails closed.
+// each credential and target, whatever loops ask, and remembers admissions (never refusals) for `authorize_cache`.
+// Fails closed.
 //
 // A verdict is as old as its question: what holds for `authorize_cache` was true when it was asked. Whoever comes later
 // than that, while the question is still open, waits for the next one, which is asked once for all of them.
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 
 #include "gateway/side_rounds.h"
@@ -39,7 +41,7 @@ class AuthorizeWaiter : public SideWaiter {
 
 class Authorizer {
  public:
-  explicit Authorizer(Worker& worker) : worker_(worker), rounds_(worker) {}
+  explicit Authorizer(Worker& worker);
   // The waiter hears once, maybe at once; forget() it before it dies.
   void ask(const relay::Route& route, const http::RequestHead& head, const std::string& peer_address,
            AuthorizeWaiter& waiter);
@@ -52,6 +54,7 @@ class Authorizer {
     std::string identity;
   };
 
+  [[nodiscard]] std::optional<SideRounds::Telling> known(const std::string& key);
   [[nodiscard]] std::string question_text(const relay::Route& route, const http::RequestHead& head,
                                           const std::string& peer_address) const;
   void remember(const std::string& key, Millis until, const Verdict& verdict);

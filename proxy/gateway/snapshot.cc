@@ -31,6 +31,9 @@ bool is_text(std::string_view content_type) {
 
 }  // namespace
 
+Snapshots::Snapshots(Worker& worker)
+    : worker_(worker), rounds_(worker, [](Worker& other) -> SideRounds& { return other.snapshots().rounds_; }) {}
+
 void Snapshots::ask(const SnapshotRequest& request, SnapshotWaiter& waiter) {
   SideRounds::Ask ask;
   // A log has no name of its own that fits all routes, but only one address while somebody asks for it.
@@ -39,7 +42,7 @@ void Snapshots::ask(const SnapshotRequest& request, SnapshotWaiter& waiter) {
   ask.holds_for = Millis(-1);
   ask.max_content = request.route.event_bytes;
   ask.text = [&] { return snapshot_request(request, worker_.settings().options.via); };
-  ask.judge = [](Millis, Result<SideAnswer> answer) {
+  ask.judge = [](Worker&, Millis, Result<SideAnswer> answer) {
     auto snapshot = read_snapshot(std::move(answer));
     const bool is_for_all = !snapshot.error.empty();
     return SideRounds::Telling{

@@ -33,7 +33,7 @@ struct SnapshotRequest {
 
 class Snapshots {
  public:
-  explicit Snapshots(Worker& worker) : worker_(worker), rounds_(worker) {}
+  explicit Snapshots(Worker& worker);
   // To be asked when the subscriber's place in the log is fixed: nothing between snapshot and stream is lost then. The
   // waiter is told once, in a later turn; forget() it before it dies.
   void ask(const SnapshotRequest& request, SnapshotWaiter& waiter);

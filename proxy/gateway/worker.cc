@@ -228,11 +228,12 @@ ClientSession& Worker::add_session(std::unique_ptr<ClientSession> session) {
   return *key;
 }
 
-Worker& Worker::owner_of(std::string_view channel_key) {
+// All logs that a key ever has are one loop's.
+Worker& Worker::owner_of(std::string_view channel_key) { return asker_of(relay::start_key(channel_key)); }
+
+Worker& Worker::asker_of(std::string_view question_key) {
   const auto& workers = house_.workers;
-  if (workers.size() < 2) return *this;
-  // All logs that a key ever has are one loop's.
-  return *workers[std::hash<std::string_view>()(relay::start_key(channel_key)) % workers.size()];
+  return workers.size() < 2 ? *this : *workers[std::hash<std::string_view>()(question_key) % workers.size()];
 }
 
 void Worker::post(std::function<void()> task) {

@@ -120,6 +120,8 @@ class Worker final : private ClientHandler, private net::ListenerClient {
   // --- Other loops
   // The loop whose channel this is: everything about a channel happens there.
   [[nodiscard]] Worker& owner_of(std::string_view channel_key);
+  // Which loop asks the upstream what several may want to know; see SideRounds.
+  [[nodiscard]] Worker& asker_of(std::string_view question_key);
   // From any thread, while all workers live: runs the task on this loop, unless the worker is gone by then.
   void post(std::function<void()> task);
   // From any thread: goes on with a request on this loop. `begin` is called there with the session.

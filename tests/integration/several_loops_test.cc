@@ -275,3 +275,93 @@ TEST_CASE("a drain ends the streams of every loop, and the program with exit cod
     CHECK(client.is_complete());
   }
 }
+
+TEST_CASE("an authoriser hears one question at a time for a credential, and one verdict is every loop's") {
+  auto route = shared_route();
+  route.authorize = {.kind = relay::Authorize::Kind::Path, .path = "/auth"};
+  route.authorize_cache = std::chrono::seconds(60);
+  ThreadedProxy proxy({route});
+  std::vector<TestClient> clients;
+  for (int i = 0; i < 24; ++i) clients.push_back(proxy.get("/events/a", "Cookie: login=1\r\n"));
+  auto* question = proxy.origin.next();
+  REQUIRE(question);
+  CHECK(question->request.target() == "/auth");
+  CHECK_FALSE(proxy.loop.run_until([&] { return proxy.origin.requests() > 1; }, Millis(300)));
+  question->answer("");
+  auto* upstream = proxy.origin.next();
+  REQUIRE(upstream);
+  CHECK(upstream->request.target() == "/events/a");
+  upstream->begin_stream();
+  for (auto& client : clients) REQUIRE(client.await_head());
+  // Whoever comes later is admitted by what was said, on any loop; another login is asked for.
+  for (int i = 0; i < 12; ++i) clients.push_back(proxy.get("/events/a", "Cookie: login=1\r\n"));
+  for (auto& client : clients) REQUIRE(client.await_head());
+  CHECK(proxy.origin.requests() == 2);
+  std::vector<TestClient> refused;
+  for (int i = 0; i < 12; ++i) refused.push_back(proxy.get("/events/a", "Cookie: login=2\r\n"));
+  question = proxy.origin.next();
+  REQUIRE(question);
+  CHECK(question->request.field("Cookie") == "login=2");
+  CHECK_FALSE(proxy.loop.run_until([&] { return proxy.origin.requests() > 3; }, Millis(300)));
+  // They came before its answer was too old for them. What a refusal sets is for the one alone whose request asked.
+  question->answer("", 403, "Set-Cookie: s=1\r\n");
+  std::size_t cookies = 0;
+  for (auto& client : refused) {
+    REQUIRE(client.await_complete());
+    CHECK(client.status() == 403);
+    cookies += client.field("Set-Cookie") ? 1 : 0;
+  }
+  CHECK(cookies == 1);
+  CHECK(proxy.origin.requests() == 3);
+}
+
+TEST_CASE("waiters for the authoriser that leave its loops, or are ended by a drain, are forgotten everywhere") {
+  auto route = shared_route();
+  route.authorize = {.kind = relay::Authorize::Kind::Path, .path = "/auth"};
+  ThreadedProxy proxy({route});
+  std::vector<TestClient> clients;
+  for (int i = 0; i < 24; ++i) clients.push_back(proxy.get("/events/a"));
+  auto* question = proxy.origin.next();
+  REQUIRE(question);
+  for (int i = 0; i < 18; ++i) clients.pop_back();
+  proxy.loop.run_turns(20);
+  clients.push_back(proxy.get("/events/a"));
+  while (clients.size() > 1) clients.erase(clients.begin());
+  question->answer("");
+  auto* next = proxy.origin.next();
+  REQUIRE(next);
+  if (next->request.target() == "/auth") next->answer("");
+  CHECK(proxy.stop() == 0);
+}
+
+TEST_CASE("one snapshot at a time is fetched for a credential, for the waiters of all loops") {
+  auto route = shared_route();
+  route.ids.start = 1;
+  route.on_gap.snapshot = "/state";
+  ThreadedProxy proxy({route});
+  auto first = proxy.get("/events/a");
+  auto* upstream = proxy.origin.next();
+  REQUIRE(upstream);
+  upstream->begin_stream();
+  upstream->chunk("data: one\n\n");
+  REQUIRE(first.await_events(1));
+  std::vector<TestClient> clients;
+  for (int i = 0; i < 24; ++i) clients.push_back(proxy.get("/events/a", "Last-Event-ID: 99\r\n"));
+  auto* asked = proxy.origin.next();
+  REQUIRE(asked);
+  CHECK(asked->request.target() == "/state");
+  CHECK_FALSE(proxy.loop.run_until([&] { return proxy.origin.requests() > 2; }, Millis(300)));
+  asked->answer("old", 200, "Content-Type: text/plain\r\n");
+  asked = proxy.origin.next();
+  REQUIRE(asked);
+  asked->answer("state", 200, "Content-Type: text/plain\r\n");
+  std::size_t old = 0;
+  for (auto& client : clients) {
+    REQUIRE(client.await_events(1));
+    const auto data = client.data().front();
+    CHECK((data == "old" || data == "state"));
+    old += data == "old" ? 1 : 0;
+  }
+  CHECK(old == 1);
+  CHECK(proxy.origin.requests() == 3);
+}
