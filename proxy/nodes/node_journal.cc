@@ -26,6 +26,7 @@ NodeJournal::NodeJournal(Door& door, Joined joined, bool is_new)
       remake_(door.deadlines(), *this),
       wish_(door.deadlines(), *this),
       is_new_(is_new),
+      serial_(door.house().serial()),
       told_last_id_(joined_.last_id),
       committed_last_id_(joined_.last_id) {
   door_.add(*this);

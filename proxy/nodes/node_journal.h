@@ -174,6 +174,7 @@ class NodeJournal final : public replay::Journal,
   bool is_following_tail_ = false;
   bool is_diverged_ = false;
   std::string fence_ = "0";
+  const std::uint64_t serial_;  // Among this node's journals.
   std::uint64_t batches_ = 0;
   replay::Place asked_place_ = 0;  // place() as the last pulse said it.
   Millis pulse_at_{0};             // The next one.

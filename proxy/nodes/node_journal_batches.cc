@@ -107,8 +107,8 @@ void NodeJournal::send() {
   is_flying_ = true;
   const auto& names = joined_.names;
   const std::array<std::string_view, 3> keys{names.meta, names.log, names.given};
-  // Unique among what this node ever hands in under one token.
-  const auto batch = std::to_string(batches_);
+  // Unique among what this node ever hands in: a journal of the log may follow another one.
+  const auto batch = fmt::format("{}.{}", serial_, batches_);
   const auto at = std::to_string(place());
   std::vector<std::string_view> words = {door_.house().name()};
   if (gives_places()) {

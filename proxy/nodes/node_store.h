@@ -64,6 +64,8 @@ class NodeStore {
   void count_commit(double seconds);
   // why: empty when the door's Redis is well again. Logged once an outage.
   void set_state(const void* door, const std::string& why);
+  // Another one each time, for this life.
+  [[nodiscard]] std::uint64_t serial() { return serials_.fetch_add(1, std::memory_order_relaxed); }
   // True for the first door that asks.
   [[nodiscard]] bool claims_review() { return !is_reviewed_.exchange(true); }
 
@@ -77,6 +79,7 @@ class NodeStore {
   Random& random_;
   const std::string name_;
   std::atomic<bool> is_reviewed_{false};
+  std::atomic<std::uint64_t> serials_{1};
   std::atomic<std::uint64_t> errors_{0};
   std::atomic<std::uint64_t> gaps_{0};
   std::atomic<std::int64_t> leading_{0};

@@ -2,8 +2,9 @@
 
 import json
 
-from support.fleet import FEED, LATE, PATIENCE, reason, seen, start_fleet, take
+from support.fleet import FEED, KEPT, LATE, PATIENCE, reason, seen, start_fleet, take
 from support.runner import case, check, check_equal, eventually
+from support.servers import Redis
 from support.setup import start_upstream
 from support.upstreams import Feed
 
@@ -42,6 +43,32 @@ async def all_produce(t):
     async with fleet.subscribe(2, last_event_id=events[19]["id"]) as client:
         check_equal(await client.take(40), events[20:], "the rest, on the third node")
     check_equal([feed.alive for feed in feeds], [1, 1, 1], "connections to each upstream")
+
+
+@case("producers all: what a node hands in first, when it has joined anew, is not taken for what it handed in before",
+      timeout=LATE)
+async def joined_anew(t):
+    connections = []
+
+    async def serve(exchange):
+        connections.append(exchange)
+        # Head and event at once, and no more: one batch.
+        await exchange.raw(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+                           b"data: %d\n\n" % len(connections))
+        await exchange.reader.read()
+
+    redis = await Redis(t, *KEPT).start()
+    upstream = await start_upstream(t, {"/events": serve})
+    fleet = await start_fleet(t, upstream, redis=redis, routes=ALL + "  on_upstream_gap: none\n", nodes=1)
+    async with fleet.subscribe(0) as client:
+        check_equal([event["data"] for event in await client.take(1)], ["1"], "the first event")
+        meta, = await redis.call("KEYS", "*:meta")
+        # As if another node had found that all entries are lost.
+        await redis.call("DEL", meta.decode().removesuffix("meta") + "log")
+        await redis.call("HSET", meta, "inc", "7", "from", "0", "next", "0", "ctl", "9")
+        await eventually(lambda: len(connections) == 2, "it joins anew", timeout=PATIENCE)
+    async with fleet.subscribe(0) as client:
+        check_equal([event["data"] for event in await client.take(1)], ["2"], "the first event of the second connection")
 
 
 @case("producers all: a node that dies takes only its own events away, and its first connection is no gap", timeout=LATE)
