@@ -126,14 +126,27 @@ void NodeJournal::catch_up(std::function<void(bool)> done) {
   wished_.reset();
   wish_.set(kWishPatience);
   ++looks_;
-  door_.client().send({"HGET", joined_.names.meta, "next"}, joined_.names.meta, guarded(&NodeJournal::on_looked));
+  door_.client().send({"HMGET", joined_.names.meta, "next", "inc", "from"}, joined_.names.meta,
+                      guarded(&NodeJournal::on_looked));
 }
 
 void NodeJournal::on_looked(const redis::Answer& answer) {
   if (--looks_ != 0 || wishes_.empty()) return;  // A later one counts.
-  const auto next = answer ? replay::parse_number(answer->text, replay::Spelling::Decimal) : std::nullopt;
-  if (!next && !(answer && answer->text == "0")) return end_wishes(false);
-  wished_ = static_cast<replay::Place>(next.value_or(0));
+  const auto place_in = [&](std::size_t i) -> std::optional<replay::Place> {
+    const auto& text = answer->elements[i].text;
+    const auto number = replay::parse_number(text, replay::Spelling::Decimal);
+    return number || text == "0" ? std::optional(static_cast<replay::Place>(number.value_or(0))) : std::nullopt;
+  };
+  const auto next = answer && answer->elements.size() == 3 ? place_in(0) : std::nullopt;
+  if (!next) return end_wishes(false);
+  if (!is_leading_ && !is_granted_) {
+    // Where nobody reads, no pulse has told that the log goes on without what was lost.
+    const auto alive = alive_;
+    check_incarnation(answer->elements[1].text, place_in(2).value_or(0));
+    if (!*alive) return;
+    if (is_diverged_) return end_wishes(false);
+  }
+  wished_ = *next;
   review_wishes();
 }
 

@@ -1,5 +1,6 @@
 """`store: redis`: `producers: all`, and sessions that one node began."""
 
+import asyncio
 import json
 
 from support.fleet import FEED, KEPT, LATE, PATIENCE, reason, seen, start_fleet, take
@@ -185,3 +186,36 @@ async def session_identity(t):
             check_equal(reason((await other.take(1))[0]), "unknown", "the answer to another")
         async with fleet.subscribe(1, "/chat", fields=mine, last_event_id=events[1]["id"]) as own:
             check_equal(await own.take(3), events[2:], "the answer to the one who opened it")
+
+
+@case("a node that has more of a session than Redis does not judge ids by it", timeout=LATE)
+async def stale_session(t):
+    upstream, fleet = await start_talk(t, total=6, pace=0.0, ends=False)
+    async with talk_to(fleet, 0) as client:
+        events = await client.take(6)
+    async with talk_to(fleet, 1, events[2]["id"]) as client:
+        check_equal(await client.take(3), events[3:], "what the second node has")
+    await asyncio.sleep(2)  # It has said that nobody reads there, and asks no more.
+    await fleet.end(0)
+    # The last entry is lost, and some node has found out.
+    meta, = [key.decode() for key in await fleet.redis.call("KEYS", "*:chat:*:meta")]
+    await fleet.redis.call("XDEL", meta.removesuffix("meta") + "log", "6-0")
+    await fleet.redis.call("XSETID", meta.removesuffix("meta") + "log", "5-0")
+    await fleet.redis.call("HSET", meta, "inc", "7", "from", "5", "next", "5", "ctl", "9", "holder", "", "until", "0",
+                           "run", "another")
+
+    async def is_told():
+        async with talk_to(fleet, 2, events[4]["id"]) as client:
+            rest = await client.to_end()
+            return rest if rest and reason(rest[-1]) == "upstream-lost" else None
+
+    rest = await eventually(is_told, "the losses are told", timeout=PATIENCE, interval=0.2)
+    check_equal([reason(event) for event in rest], ["store-gap", "upstream-lost"], "what the third node says")
+
+    async def is_known():
+        async with talk_to(fleet, 1, rest[0]["id"]) as client:
+            said = (await client.open()).get("Ssequel-Resume")
+            return (said, await client.to_end()) if said else None
+
+    said, after = await eventually(is_known, "the second node serves it", timeout=PATIENCE, interval=0.2)
+    check_equal((said, [reason(event) for event in after]), ("live", ["upstream-lost"]), "the answer to the newest id")
