@@ -132,7 +132,10 @@ class NodeJournal final : public replay::Journal,
   [[nodiscard]] std::string now_ms() const;
   void renew();
   void on_renewed(const redis::Answer& answer);
+  // What Redis says of the log now. It goes on from there in another incarnation once this node has all before it.
   void check_incarnation(const std::string& incarnation, replay::Place from);
+  void change_incarnation(const std::string& incarnation);
+  void diverge(const char* why);
   void take(const redis::Reply& elements);
   void take_control(const Item& item);
   void hand_over_taken(std::vector<replay::SharedEntry>& entries);
@@ -172,7 +175,12 @@ class NodeJournal final : public replay::Journal,
   bool is_release_due_ = false;
   const char* refusal_ = "0";
   bool is_following_tail_ = false;
+  bool is_stopped_ = false;  // In front of an entry of another incarnation: a pulse is to say which one the log has.
   bool is_diverged_ = false;
+  struct {
+    std::string incarnation;  // Empty: none.
+    replay::Place from = 0;
+  } ahead_;  // The log's incarnation, and this node has not come to it.
   std::string fence_ = "0";
   const std::uint64_t serial_;  // Among this node's journals.
   std::uint64_t batches_ = 0;

@@ -174,6 +174,7 @@ void NodeJournal::on_pulse(const Pulse& pulse, Millis asked_at) {
 
 void NodeJournal::go_on_alone(const std::string& incarnation) {
   joined_.incarnation = incarnation;
+  ahead_ = {};
   // What is under way went out under the token before, and was refused: its answer says nothing any more.
   ++batches_;
   is_flying_ = false;
@@ -201,10 +202,9 @@ void NodeJournal::lose_lease() {
 
 void NodeJournal::on_granted(const Pulse& pulse) {
   fence_ = pulse.fence;
-  if (pulse.incarnation != joined_.incarnation) {
-    check_incarnation(pulse.incarnation, pulse.from);
-    if (is_diverged_) return;
-  }
+  const auto alive = alive_;
+  check_incarnation(pulse.incarnation, pulse.from);
+  if (!*alive || is_diverged_) return;
   has_lost_ = pulse.has_lost;
   is_granted_ = true;
   caught_up_at_ = pulse.next;
@@ -221,6 +221,10 @@ void NodeJournal::fetch() {
                         guarded(&NodeJournal::on_fetched));
     return;
   }
+  if (!ahead_.incarnation.empty() && place() != ahead_.from) {
+    return diverge("a log in Redis does not go on where this node is: its readers begin anew");
+  }
+  if (!ahead_.incarnation.empty()) change_incarnation(std::string(ahead_.incarnation));
   is_granted_ = false;
   set_leading(true);
   told_last_id_ = committed_last_id_ = joined_.last_id;
@@ -273,19 +277,30 @@ void NodeJournal::on_renewed(const redis::Answer& answer) {
 }
 
 void NodeJournal::check_incarnation(const std::string& incarnation, replay::Place from) {
+  const bool was_stopped = std::exchange(is_stopped_, false);
   if (incarnation == joined_.incarnation) return review_tail();
-  if (place() > from) {
-    // It has entries that the log, as it goes on, has not: whoever read them is told by what he gets anew.
-    is_diverged_ = true;
-    door_.house().logger().warn("a log in Redis lost entries that this node has sent: its readers begin anew",
-                                {{"route", joined_.record.route}, {"log", joined_.names.log}});
-    nodes_listener_->on_diverged();
-    return;
-  }
+  // It has entries that the log, as it goes on, has not: whoever read them is told by what he gets anew.
+  if (place() > from) return diverge("a log in Redis lost entries that this node has sent: its readers begin anew");
+  if (place() == from) return change_incarnation(incarnation);
+  // It changed more than once since: whether what this node has is all in it cannot be told.
+  if (was_stopped && ahead_.incarnation == incarnation)
+    return diverge("a log in Redis changed twice behind this node: its readers begin anew");
+  ahead_ = {incarnation, from};
+  review_tail();
+}
+
+void NodeJournal::change_incarnation(const std::string& incarnation) {
   joined_.incarnation = incarnation;
+  ahead_ = {};
   // What was handed in and not committed goes on in the new one.
   for (auto* batch : {&batch_, &flying_}) set_writer(batch->words, incarnation, fence_);
   review_tail();
+}
+
+void NodeJournal::diverge(const char* why) {
+  is_diverged_ = true;
+  door_.house().logger().warn(why, {{"route", joined_.record.route}, {"log", joined_.names.log}});
+  nodes_listener_->on_diverged();
 }
 
 void NodeJournal::tell_loss() {

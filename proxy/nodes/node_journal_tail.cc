@@ -56,18 +56,18 @@ void NodeJournal::take(const redis::Reply& elements) {
       continue;
     }
     if (item->incarnation != joined_.incarnation || item->place() > next) {
-      // Whether this log goes on with it, a pulse tells. Until then nothing more is followed.
       hand_over_taken(entries);
       if (!*alive || is_diverged_) return;
-      if (item->incarnation == joined_.incarnation) {
-        is_diverged_ = true;
-        nodes_listener_->on_diverged();
+      if (item->place() > next) return diverge("entries are missing in a log in Redis: its readers begin anew");
+      if (item->incarnation != ahead_.incarnation || next != ahead_.from) {
+        // Whether this log goes on with it, a pulse tells. Until then nothing more is followed.
+        if (std::exchange(is_following_tail_, false)) door_.tail(joined_.names.slot).leave(joined_.names.log);
+        is_stopped_ = true;
+        pulse_at_ = Millis(0);
+        door_.pulse_later(*this);
         return;
       }
-      if (std::exchange(is_following_tail_, false)) door_.tail(joined_.names.slot).leave(joined_.names.log);
-      pulse_at_ = Millis(0);
-      door_.pulse_later(*this);
-      return;
+      change_incarnation(std::string(item->incarnation));
     }
     joined_.position = item->id;
     if (item->place() < next) continue;

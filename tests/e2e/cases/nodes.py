@@ -282,3 +282,34 @@ async def ended_by_all(t):
     check_equal(await asyncio.gather(*(client.event() for client in clients)), [None] * 3, "what comes then")
     check_equal([client.ended for client in clients], ["clean"] * 3, "how the responses end")
     check(len(upstream.requests) <= 1 + 3, f"{len(upstream.requests)} requests to the upstream")
+
+
+@case("a node that was cut off while the log changed hands behind a restart of Redis catches up with all of it",
+      timeout=LATE)
+async def behind_a_seam(t):
+    feed, upstream = await start_feed(t)
+    fleet = await start_fleet(t, upstream, routes=QUIET, relayed=True, lease="2s")
+    clients = await open_everywhere(t, fleet, feed)
+    feed.publish(5)
+    before = await take(clients, 5)
+    for turn in range(4):
+        leading = await fleet.leader()
+        behind, other = [node for node in range(3) if node != leading]
+        fleet.relays[behind].go_offline()
+        feed.publish(200)
+        await clients[other].take(200)
+        # As a restart of Redis looks that lost nothing, at the same time as the leader.
+        meta, = await fleet.redis.call("KEYS", "*:feed:*:meta")
+        await fleet.redis.call("HSET", meta, "run", "another")
+        await fleet.end(leading)
+        events = await clients[other].take(1)
+        check_equal(reason(events[0]), "store-gap", "what the new leader tells")
+        await eventually(lambda: feed.alive == 1, "another node reads", timeout=PATIENCE)
+        feed.publish(5)
+        events += await clients[other].take(5)
+        fleet.relays[behind].go_online()
+        late = await clients[behind].take(206)
+        check_equal(late[200:], events, f"the events behind the seam, turn {turn}")
+        await fleet.launch(leading)
+        clients[leading] = await t.enter(fleet.subscribe(leading, last_event_id=events[-1]["id"]))
+        await clients[leading].open()
