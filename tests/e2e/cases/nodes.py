@@ -292,7 +292,7 @@ async def behind_a_seam(t):
     clients = await open_everywhere(t, fleet, feed)
     feed.publish(5)
     before = await take(clients, 5)
-    for turn in range(4):
+    for turn in range(2):
         leading = await fleet.leader()
         behind, other = [node for node in range(3) if node != leading]
         fleet.relays[behind].go_offline()
