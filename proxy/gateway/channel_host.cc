@@ -434,6 +434,11 @@ void ChannelHost::on_deadline(net::Deadline& deadline) {
 
 void ChannelHost::retire(relay::Channel&) { worker_.channels().retire(*this); }
 
+void ChannelHost::begin_anew(relay::Channel& channel) {
+  if (channel.has_connected()) worker_.channels().note_torn(channel.setup().key);
+  retire(channel);
+}
+
 void ChannelHost::close() {
   if (std::exchange(is_closed_, true)) return;
   if (!binding_.reattach.empty()) worker_.house().reattachments.forget(binding_.reattach, channel_.setup().key);

@@ -168,6 +168,7 @@ class ChannelHost final : public Retirable,
   void grown_elsewhere(relay::Channel& channel) override;
   void lease_sought(relay::Channel&) override { stop_continuing(); }
   void retire(relay::Channel& channel) override;
+  void begin_anew(relay::Channel& channel) override;
 
   // Closes for good; who waited for the upstream's answer is told why.
   void retire_in_trouble(relay::TroubleReason reason, int status, Millis retry_after);

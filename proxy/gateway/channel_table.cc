@@ -118,6 +118,7 @@ ChannelHost* ChannelTable::open_joined(std::shared_ptr<const relay::Route> route
   const auto& record = saved.record;
   relay::Channel::Setup setup;
   setup.is_eager = is_eager;
+  setup.has_connected = torn_.erase(record.key) != 0;
   setup.route = std::move(route);
   setup.id_form = record.form;
   setup.first_number = record.first_number;
@@ -208,6 +209,11 @@ bool ChannelTable::revive(replay::SavedLog&& saved) {
   host->channel().revive();
   account(*host);
   return true;
+}
+
+void ChannelTable::note_torn(const std::string& key) {
+  constexpr std::size_t kMost = 100'000;
+  if (torn_.size() < kMost) torn_.insert(key);
 }
 
 void ChannelTable::retire(ChannelHost& host) {

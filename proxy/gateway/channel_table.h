@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "gateway/channel_host.h"
 #include "net/deadline.h"
@@ -52,6 +53,8 @@ class ChannelTable final : private net::Deadline::Listener {
     for (auto* host : all) use(*host);
   }
   void close_all();  // The process ends: a store keeps what there is.
+  // A channel of this key goes while this node's upstream is read for it: the next one tells that gap.
+  void note_torn(const std::string& key);
   // Whether it may go has perhaps changed: says so to the other loops.
   void note_watch(ChannelHost& host);
 
@@ -77,6 +80,7 @@ class ChannelTable final : private net::Deadline::Listener {
 
   Worker& worker_;
   std::unordered_map<std::string, std::unique_ptr<ChannelHost>> channels_;
+  std::unordered_set<std::string> torn_;  // Keys of channels that went while this node's upstream was read for them.
   std::unordered_multimap<std::string, ChannelHost*> with_start_;  // Those with `ids.start`, by start_key().
   std::uint64_t bytes_ = 0;
   net::Deadline expiry_;  // Lets aged entries of quiet channels go.

@@ -183,6 +183,9 @@ void Door::send_pulses(const std::vector<NodeJournal*>& journals) {
                  if (!answer) {
                    house_.count_error();
                    if (answer.error().trouble != redis::Trouble::Away) stand(answer.error().context);
+                   is_pulse_refused_ = true;
+                 } else if (std::exchange(is_pulse_refused_, false)) {
+                   stand({});
                  }
                  for (std::size_t i = 0; i < asked.size(); ++i) {
                    const auto& [journal, lives] = asked[i];

@@ -88,6 +88,7 @@ class Door final : public replay::Store, private redis::ClientListener, private 
   Millis wanted_at_{0};  // Asked for again then.
   bool is_scheduled_ = false;
   bool is_standing_down_ = false;
+  bool is_pulse_refused_ = false;  // The last one was.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -122,6 +122,7 @@ class NodeJournal final : public replay::Journal,
   // The one response that a session is made of is this node's: whatever Redis loses of it, it goes on.
   [[nodiscard]] bool writes_alone() const { return joined_.record.is_session && (is_new_ || is_leading_); }
   void go_on_alone(const std::string& incarnation);
+  void restate();
   void lose_lease();
   void on_granted(const Pulse& pulse);
   void fetch();  // What is missing before the lease can be used.
@@ -167,6 +168,7 @@ class NodeJournal final : public replay::Journal,
   bool is_granted_ = false;  // The lease is this node's, and the log is catching up.
   bool has_lost_ = false;    // As granted: told with the first entry.
   bool is_loss_untold_ = false;
+  bool is_open_ = false;     // As it was said last: the upstream stands.
   bool is_pulsing_ = false;  // True exactly while an answer is to come.
   bool is_pulse_wanted_ = false;
   bool is_flying_ = false;

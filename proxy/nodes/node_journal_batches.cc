@@ -66,6 +66,7 @@ void NodeJournal::submit(std::string_view lines, std::optional<std::string_view>
 
 void NodeJournal::set_head(std::string_view serialized_head) {
   joined_.head = serialized_head;
+  is_open_ = true;
   set_field("head", serialized_head);
   set_field("refused", "");
   set_field("open", "1");
@@ -73,6 +74,7 @@ void NodeJournal::set_head(std::string_view serialized_head) {
 }
 
 void NodeJournal::set_away() {
+  is_open_ = false;
   set_field("open", "0");
   control("away", "");
 }
@@ -136,7 +138,7 @@ void NodeJournal::on_sent(const redis::Answer& answer) {
     remake_.set(Millis(1));
     return;
   }
-  if (word == "behind" && writes_alone()) {  // A pulse says under what token it goes on.
+  if ((word == "behind" || word == "fenced") && writes_alone()) {  // A pulse says under what token it goes on.
     retry_.set(kRetry);
     return door_.pulse_later(*this);
   }
@@ -197,6 +199,7 @@ void NodeJournal::on_deadline(net::Deadline& deadline) {
   }
   if (!door_.is_up()) return;  // on_up() is to come.
   if (is_new_) return make();
+  if (is_granted_) return fetch();
   if (!flying_.empty() && !is_flying_) {
     if (is_leading_ || gives_places()) return send();
     return;

@@ -11,6 +11,7 @@ namespace {
 using replay::Watch;
 
 constexpr Millis kRemakeLater{500};
+constexpr Millis kRetry{250};
 
 }  // namespace
 
@@ -44,6 +45,7 @@ void NodeJournal::make() {
 void NodeJournal::on_made(const redis::Answer& answer) {
   is_making_ = false;
   if (!answer) return fail(answer.error());
+  const auto alive = alive_;
   const auto meta = hash_of(*answer, 1);
   const auto from = replay::parse_number(get(meta, "from"), replay::Spelling::Decimal);
   if (is_new_) {
@@ -62,8 +64,14 @@ void NodeJournal::on_made(const redis::Answer& answer) {
     fence_.assign(1, '1');
     return go_on_alone(std::string(get(meta, "inc")));
   }
+  set_stalled(std::nullopt);
+  if (!*alive) return;
+  if (writes_alone()) {  // Another node was first: a pulse says whether it goes on here.
+    if (!flying_.empty()) retry_.set(kRetry);
+    return door_.pulse_later(*this);
+  }
   check_incarnation(std::string(get(meta, "inc")), static_cast<replay::Place>(from.value_or(0)));
-  if (is_diverged_) return;
+  if (!*alive || is_diverged_) return;
   door_.pulse_later(*this);
   if (!gives_places()) return;
   if (!flying_.empty()) send();
@@ -136,20 +144,29 @@ void NodeJournal::on_pulse(const Pulse& pulse, Millis asked_at) {
         if (!writes_alone()) lose_lease();
         remake_.set(Millis(1));
       } else if (!remake_.is_set()) {
-        remake_.set(kRemakeLater);  // The leader knows best what there was.
+        // The leader knows best what there was; of a session nobody else does.
+        remake_.set(joined_.record.is_session ? 2 * door_.term() : kRemakeLater);
       }
       return;
     case Pulse::Word::Lead:
-      if ((is_leading_ || is_granted_) && fence_ == pulse.fence) {
+      if ((is_leading_ || is_granted_) && fence_ == pulse.fence &&
+          (pulse.incarnation == joined_.incarnation || pulse.incarnation == ahead_.incarnation)) {
         renewed_at_ = asked_at;
+        if (!pulse.is_same_run) restate();
         if (pulse.is_wanted && watch_ == Watch::Keeps) nodes_listener_->on_wanted_elsewhere();
-      } else if (fence_ != pulse.fence && writes_alone()) {
+      } else if (writes_alone() && pulse.next > place()) {
+        // Somebody else has taken it for lost, and said so.
+        lose_lease();
+        if (!*alive) return;
+        check_incarnation(pulse.incarnation, pulse.from);
+        if (!*alive || is_diverged_) return;
+      } else if (writes_alone()) {
         // Redis has less than it told: what is missing there is here, and nobody else gives these places.
         renewed_at_ = asked_at;
         fence_ = pulse.fence;
         tell_loss();
         go_on_alone(pulse.incarnation);
-      } else if (fence_ != pulse.fence) {  // Else it was given up meanwhile.
+      } else if (fence_ != pulse.fence || is_leading_ || is_granted_) {  // Else it was given up meanwhile.
         if (is_leading_ || is_granted_) lose_lease();
         renewed_at_ = asked_at;
         on_granted(pulse);
@@ -170,6 +187,19 @@ void NodeJournal::on_pulse(const Pulse& pulse, Millis asked_at) {
   if (is_progress) nodes_listener_->on_others_progress();
   if (!*alive) return;
   if (is_pulse_wanted_ || foremost_ > told_foremost_ + 1000) door_.pulse_later(*this);
+}
+
+// The server is another one than before: of what this node said last, it has every entry, but it may have lost what
+// stands behind the newest one.
+void NodeJournal::restate() {
+  if (!is_leading_) return;
+  if (joined_.log->has_begun()) begin(joined_.record.first_number);
+  if (joined_.head.empty()) return;
+  if (is_open_) {
+    set_head(std::string(joined_.head));
+  } else {
+    set_away();
+  }
 }
 
 void NodeJournal::go_on_alone(const std::string& incarnation) {
@@ -236,7 +266,8 @@ void NodeJournal::fetch() {
 
 void NodeJournal::on_fetched(const redis::Answer& answer) {
   is_fetching_ = false;
-  if (!answer || !is_granted_) return;  // on_up() is to come, or the lease is lost.
+  if (!is_granted_) return;
+  if (!answer) return retry_.set(kRetry);
   const auto before = joined_.position;
   const auto alive = alive_;
   take(*answer);
@@ -271,6 +302,8 @@ void NodeJournal::on_renewed(const redis::Answer& answer) {
   if (word_of(*answer) == "renewed") tell_loss();
   const auto from = replay::parse_number(answer->elements[2].text, replay::Spelling::Decimal);
   const auto alive = alive_;
+  set_stalled(std::nullopt);
+  if (!*alive) return;
   check_incarnation(answer->elements[1].text, static_cast<replay::Place>(from.value_or(0)));
   if (!*alive || is_diverged_) return;
   if (!flying_.empty() && !is_flying_) send();
@@ -278,7 +311,14 @@ void NodeJournal::on_renewed(const redis::Answer& answer) {
 
 void NodeJournal::check_incarnation(const std::string& incarnation, replay::Place from) {
   const bool was_stopped = std::exchange(is_stopped_, false);
-  if (incarnation == joined_.incarnation) return review_tail();
+  if (incarnation == joined_.incarnation) {
+    ahead_ = {};
+    if (!was_stopped) return review_tail();
+    // It stands in front of an entry of none that Redis knows of yet: not asked again without a pause.
+    is_stopped_ = true;
+    pulse_at_ = door_.now() + door_.beat() / 4;
+    return;
+  }
   // It has entries that the log, as it goes on, has not: whoever read them is told by what he gets anew.
   if (place() > from) return diverge("a log in Redis lost entries that this node has sent: its readers begin anew");
   if (place() == from) return change_incarnation(incarnation);

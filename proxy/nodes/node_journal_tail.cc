@@ -87,6 +87,10 @@ void NodeJournal::take(const redis::Reply& elements) {
 
 void NodeJournal::hand_over_taken(std::vector<replay::SharedEntry>& entries) {
   if (entries.empty()) return;
+  if (!joined_.log->has_begun()) {  // Redis lost where it began: it did before its first entry, in any case.
+    joined_.record.first_number = entries.front().number;
+    nodes_listener_->on_begin(joined_.record.first_number);
+  }
   auto least = joined_.log->next_number();
   for (const auto& entry : entries) {
     if (entry.number >= least) {

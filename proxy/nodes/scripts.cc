@@ -117,7 +117,7 @@ for i = 1, #KEYS, 3 do
     if is_mine and place <= next then
       word = 'lead'
       redis.call('HSET', meta, 'until', whole(now + ttl), 'run', run)
-    elseif is_mine or (watch == '1' and is_free and not has_refused(node)) then
+    elseif is_mine or (watch == '1' and (is_free or holder == node) and not has_refused(node)) then
       word = 'lead'
       if place > next or not same_run then
         if place > next then redis.call('HSET', meta, 'ctl', whole(math.floor(now / 1000))) end

@@ -31,6 +31,7 @@ Channel::Channel(Setup setup, ChannelPort& port, Random& random, const Clock& cl
       parser_(*this, route().event_bytes),
       backoff_(route().reconnect_min, route().reconnect_max),
       last_watched_(clock.now()),
+      has_connected_(setup_.has_connected),
       is_eager_(setup_.is_eager),
       nodes_(journal_ ? journal_->nodes() : nullptr),
       is_leading_(nodes_ == nullptr || (!is_shared() && !setup_.kept)) {

@@ -94,6 +94,9 @@ class ChannelPort {
   virtual void lease_sought(Channel&) {}
   // The channel's time is over: destroy it, but not before the current call has returned.
   virtual void retire(Channel& channel) = 0;
+  // As retire(): its log is no longer the one that the nodes share. What this node's upstream says until it is read for
+  // the key again is lost.
+  virtual void begin_anew(Channel& channel) { retire(channel); }
 };
 
 class Channel final : private sse::ParserListener,
@@ -112,6 +115,7 @@ class Channel final : private sse::ParserListener,
     std::string host;
     std::string method = "GET";  // Session: what opened it.
     bool is_eager = false;
+    bool has_connected = false;                    // This node's upstream has streamed into the log before.
     std::unique_ptr<replay::Sequencer> sequencer;  // Null: each number one more than the last.
     std::unique_ptr<replay::Journal> journal;      // Null: what is appended is published at once.
     std::shared_ptr<replay::ReplayLog> log;        // The journal's; null: one is made.
@@ -220,6 +224,8 @@ class Channel final : private sse::ParserListener,
   // Lets aged entries go. Where room was made, the upstream is read on.
   void expire();
   [[nodiscard]] Millis last_watched() const { return last_watched_; }
+  // This node's upstream has streamed into the log.
+  [[nodiscard]] bool has_connected() const { return has_connected_; }
 
   // --- Credentials (shared)
   // Makes `credential` the one in use from the next connect on, and one to try after a final answer.
@@ -313,7 +319,7 @@ class Channel final : private sse::ParserListener,
   void on_others_progress() override;
   void on_wanted_elsewhere() override;
   [[nodiscard]] std::string store_gap_lines() override;
-  void on_diverged() override { port_.retire(*this); }
+  void on_diverged() override { port_.begin_anew(*this); }
   // The upstream is this node's to read.
   [[nodiscard]] bool may_connect() const { return nodes_ == nullptr || is_leading_ || nodes_->gives_places(); }
   [[nodiscard]] bool gives_places_away() const { return nodes_ != nullptr && nodes_->gives_places(); }
@@ -359,6 +365,7 @@ class Channel final : private sse::ParserListener,
   std::uint64_t foremost_position_ = 0;  // Its byte position in the log.
   bool is_foremost_stale_ = false;       // A reader left: ask the port when it matters.
   Millis last_watched_{0};
+  bool has_connected_;  // This node's upstream has streamed before.
   bool is_eager_;
 
   std::string compressed_;           // Received, not yet inflated.
@@ -390,7 +397,6 @@ class Channel final : private sse::ParserListener,
   bool is_guest_ = false;             // See set_guest().
   bool is_seeking_ = false;           // True exactly while lease_sought() is to come.
   bool is_release_due_ = false;       // True exactly while the lease is to go once what has arrived is in the log.
-  bool has_connected_ = false;        // This node's upstream has streamed before.
   std::optional<Millis> away_since_;  // The upstream has not streamed since.
   std::string scratch_;
   std::string id_scratch_;

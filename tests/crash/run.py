@@ -46,7 +46,7 @@ ROUTES = f"""
   match: {{path: /journal/*, accept: any}}
   mode: shared
   key: [path]
-  window: {{events: {LARGE}, bytes: 64MiB}}
+  window: {{events: {LARGE}, bytes: 64MiB, age: 24h}}
   on_upstream_gap: none
   {COMMON}
 - name: small
@@ -59,7 +59,7 @@ ROUTES = f"""
   match: {{path: /private, accept: any}}
   mode: shared
   key: [path, identity]
-  window: {{events: {LARGE}, bytes: 64MiB}}
+  window: {{events: {LARGE}, bytes: 64MiB, age: 24h}}
   {COMMON}
 - name: chat
   match: {{path: /chat, methods: [GET, POST], accept: any}}
@@ -71,7 +71,7 @@ ROUTES = f"""
   match: {{path: /**, accept: any}}
   mode: shared
   key: [path]
-  window: {{events: {LARGE}, bytes: 64MiB}}
+  window: {{events: {LARGE}, bytes: 64MiB, age: 24h}}
   {COMMON}
 """
 

@@ -51,7 +51,7 @@ ROUTES = f"""
 - name: journal
   match: {{path: /journal, accept: any}}
   on_upstream_gap: none
-  window: {{events: {WINDOW}, bytes: 64MiB}}
+  window: {{events: {WINDOW}, bytes: 64MiB, age: 24h}}
   {COMMON}
 - name: small
   match: {{path: /small, accept: any}}
@@ -63,7 +63,7 @@ ROUTES = f"""
   retry: 150ms
 - name: feed
   match: {{path: /**, accept: any}}
-  window: {{events: {WINDOW}, bytes: 64MiB}}
+  window: {{events: {WINDOW}, bytes: 64MiB, age: 24h}}
   {COMMON}
 """
 DRAIN = "{delay: 200ms, timeout: 8s, retry_spread: 300ms}"

@@ -48,7 +48,7 @@ ROUTES = f"""
   key: [path]
   on_upstream_gap: none
   ids: {{tag: TAG}}
-  window: {{events: {WINDOW}, bytes: 64MiB}}
+  window: {{events: {WINDOW}, bytes: 64MiB, age: 24h}}
   retry: {RETRY * 1000:.0f}ms
   reconnect: {{min: 10ms, max: 100ms}}
 - name: own
@@ -60,7 +60,7 @@ ROUTES = f"""
   mode: shared
   key: [path]
   ids: {{tag: TAG}}
-  window: {{events: {WINDOW}, bytes: 64MiB}}
+  window: {{events: {WINDOW}, bytes: 64MiB, age: 24h}}
   retry: {RETRY * 1000:.0f}ms
   reconnect: {{min: 10ms, max: 100ms}}
 """
