@@ -70,7 +70,7 @@ async def session_made_again(t):
 @case("a session's node that slept, while another one told the session as lost, does not leave its client hanging",
       timeout=LATE)
 async def session_asleep(t):
-    upstream = await start_upstream(t, {"/chat": Feed(own_counter=True, total=2, pace=16)})
+    upstream = await start_upstream(t, {"/chat": Feed(own_counter=True, total=2, pace=22)})
     redis = await Redis(t, *KEPT).start()
     fleet = await start_fleet(t, upstream, redis=redis, routes=TALK, nodes=2)
     async with talk_to(fleet, 0) as client:
@@ -80,7 +80,7 @@ async def session_asleep(t):
         fleet.send(0, signal.SIGSTOP)
         await redis.stop()
         await redis.start()
-        rest = await asyncio.wait_for(other.to_end(), 14)
+        rest = await asyncio.wait_for(other.to_end(), 20)
         fleet.send(0, signal.SIGCONT)
         t.on_failure(lambda: f"told elsewhere: {[reason(event) for event in rest]}")
         events += await asyncio.wait_for(client.to_end(), 30)
