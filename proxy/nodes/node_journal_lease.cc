@@ -154,8 +154,8 @@ void NodeJournal::on_pulse(const Pulse& pulse, Millis asked_at) {
         renewed_at_ = asked_at;
         if (!pulse.is_same_run) restate();
         if (pulse.is_wanted && watch_ == Watch::Keeps) nodes_listener_->on_wanted_elsewhere();
-      } else if (writes_alone() && pulse.next > place()) {
-        // Somebody else has taken it for lost, and said so.
+      } else if (writes_alone() && (!pulse.has_lost || pulse.next > place())) {
+        // Somebody else has taken it for lost, and said so: with the first entry behind a loss that loss is told.
         lose_lease();
         if (!*alive) return;
         check_incarnation(pulse.incarnation, pulse.from);

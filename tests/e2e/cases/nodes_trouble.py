@@ -309,3 +309,50 @@ async def foreign_entry(t):
     then = await calls()
     made = {name: then[name] - first.get(name, 0) for name in then if then[name] - first.get(name, 0) > 100}
     check_equal(made, {}, "calls within three seconds")
+
+
+@case("a session's node that slept gives way to what another one has said of it, also where Redis lost what only it had",
+      timeout=LATE)
+async def gives_way(t):
+    may_go = asyncio.Event()
+    may_end = asyncio.Event()
+
+    async def serve(exchange):
+        await exchange.head(200, [("Content-Type", "text/event-stream"), ("Transfer-Encoding", "chunked")])
+        await exchange.chunk(b"data: 1\n\ndata: 2\n\n")
+        await may_go.wait()
+        await exchange.chunk(b"data: 3\n\n")
+        await may_end.wait()
+        await exchange.chunk(b"data: 4\n\n")
+        await exchange.reader.read()
+
+    upstream = await start_upstream(t, {"/chat": serve})
+    fleet = await start_fleet(t, upstream, routes=TALK, relayed=True)
+    redis = fleet.redis
+    client = await t.enter(talk_to(fleet, 0))
+    events = await client.take(2)
+    other = await t.enter(talk_to(fleet, 1, events[0]["id"]))
+    await other.take(1)
+    # The second node does not see the third event, which Redis loses while the first node sleeps.
+    fleet.relays[1].hold(answers_only=True)
+    may_go.set()
+    await client.take(1)
+    fleet.send(0, signal.SIGSTOP)
+    fleet.relays[1].go_offline()
+    meta, = [key.decode() for key in await redis.call("KEYS", "*:chat:*:meta")]
+    log = meta.removesuffix("meta") + "log"
+    await redis.call("XDEL", log, "3-0")
+    await redis.call("XSETID", log, "2-0")
+    await redis.call("HSET", meta, "next", "2", "ctl", "9", "run", "another")
+    fleet.relays[1].go_online()
+    fleet.relays[1].release()
+    told = await asyncio.wait_for(other.to_end(), 30)
+    check_equal(reason(told[0]), "store-gap", "what is told elsewhere")
+    fleet.send(0, signal.SIGCONT)
+    may_end.set()
+    await asyncio.wait_for(client.to_end(), 20)
+    await asyncio.sleep(1)
+    numbers = [int(dict(zip(fields[::2], fields[1::2]))[b"number"]) for _, fields in await redis.call("XRANGE", log, "-", "+")
+               if b"number" in fields]
+    check_equal(numbers, sorted(numbers), "numbers in the log")
+    check_equal(len(numbers), 3, "entries in the log")
