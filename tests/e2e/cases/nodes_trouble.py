@@ -58,7 +58,7 @@ async def session_made_again(t):
         seconds, micros = await fleet.redis.call("TIME")
         # What the first node's join script does, once more.
         fields |= {b"inc": seconds + micros.rjust(6, b"0"), b"from": fields[b"next"], b"ctl": seconds, b"fence": b"1",
-                   b"until": b"%d" % (int(seconds) * 1000 + 2500)}
+                   b"lost": b"1", b"until": b"%d" % (int(seconds) * 1000 + 2500)}
         fields.pop(b"batch", None)
         await fleet.redis.call("HSET", meta, *[part for pair in fields.items() for part in pair])
         fleet.relays[0].go_online()
