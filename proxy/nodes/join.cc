@@ -142,6 +142,8 @@ void Join::begin_log(replay::Place first, replay::Number floor) {
     }
   }
   past.floor_number = std::max(past.floor_number, record.first_number == 0 ? 0 : record.first_number - 1);
+  // Whoever is told that the window is gone goes on from here.
+  if (past.floor_id.empty()) replay::append_id(past.floor_id, record.form, past.floor_number, {});
   joined_.log = std::make_shared<replay::ReplayLog>(record.form, record.first_number, bounds_, std::move(past));
 }
 

@@ -356,3 +356,22 @@ async def gives_way(t):
                if b"number" in fields]
     check_equal(numbers, sorted(numbers), "numbers in the log")
     check_equal(len(numbers), 3, "entries in the log")
+
+
+@case("what tells that a window is gone has an id to go on from, also where the log is empty", timeout=LATE)
+async def empty_window(t):
+    upstream = await start_upstream(t, {"/chat": Feed(own_counter=True, total=3, ends=False)})
+    fleet = await start_fleet(t, upstream, routes=TALK, nodes=2)
+    async with talk_to(fleet, 0) as client:
+        events = await client.take(3)
+        await fleet.redis.call("FLUSHALL")
+
+        async def is_made():
+            return await fleet.redis.call("KEYS", "*:chat:*:meta")
+
+        await eventually(is_made, "its keys are made again", timeout=PATIENCE)
+        async with talk_to(fleet, 1, events[0]["id"]) as other:
+            told, = await other.take(1)
+        check_equal((reason(told), told["id"]), ("window", events[-1]["id"]), "what is told")
+        async with talk_to(fleet, 1, told["id"]) as other:
+            check_equal((await other.open()).get("Ssequel-Resume"), "live", "the answer to that id")
