@@ -163,8 +163,9 @@ std::size_t TestClient::send_some(std::string_view bytes) const {
 }
 
 const ReceivedResponse& TestClient::response() {
-  const std::string_view all = socket.receive();
+  // In this order: another look may receive more, and move what is there.
   const auto end = socket.end();
+  const std::string_view all = socket.receive();
   if (all.size() == read_size_ && end == read_end_) return response_;
   read_size_ = all.size();
   read_end_ = end;
