@@ -152,6 +152,8 @@ class NodeJournal final : public replay::Journal,
   [[nodiscard]] std::string keep() const;
   redis::Client::OnAnswer guarded(void (NodeJournal::*then)(const redis::Answer&));
 
+  static constexpr Millis kRetry{250};  // Between two attempts at what Redis refused.
+
   Door& door_;
   Joined joined_;
   replay::JournalListener* listener_ = nullptr;

@@ -9,12 +9,6 @@
 #include "nodes/scripts.h"
 
 namespace ssequel::nodes {
-namespace {
-
-constexpr Millis kRetry{250};
-
-}  // namespace
-
 void NodeJournal::put(char kind, std::vector<std::string> words) {
   for (const auto& word : words) batch_.bytes += word.size();
   batch_.words.emplace_back(1, kind);

@@ -11,7 +11,6 @@ namespace {
 using replay::Watch;
 
 constexpr Millis kRemakeLater{500};
-constexpr Millis kRetry{250};
 
 }  // namespace
 
